@@ -1,0 +1,54 @@
+//! Events of an endpoint's delivery stream: what became of each attempt.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{DeliveryId, Timestamp};
+
+/// What an attempt leads to (OB-120..OB-127).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "result")]
+pub enum AttemptResult {
+    /// The receiver took it. Terminal.
+    Delivered,
+    /// Another attempt follows.
+    Retry {
+        /// When.
+        next_at: Timestamp,
+    },
+    /// Given up: a dead letter. Terminal.
+    Failed,
+}
+
+/// One HTTP attempt and its outcome.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempted {
+    /// When the outcome was known.
+    pub at: Timestamp,
+    /// Which delivery.
+    pub delivery: DeliveryId,
+    /// Ordinal of the attempt, from 1.
+    pub attempt: u32,
+    /// What follows.
+    pub result: AttemptResult,
+    /// How long it took, in milliseconds.
+    pub duration_ms: u32,
+    /// The receiver's status; `None` if there was no answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response_status: Option<u16>,
+    /// The first bytes of the answer (OB-115).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response_snippet: Option<String>,
+    /// What went wrong, without personal data (OB-132).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// The class of what went wrong: `http`, `timeout`, `network`, `blocked`, `config`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_class: Option<String>,
+}
+
+/// An event of an endpoint's delivery stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DeliveryEvent {
+    /// See [`Attempted`].
+    Attempted(Attempted),
+}

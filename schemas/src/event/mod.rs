@@ -1,0 +1,35 @@
+//! Domain events: what the log remembers for ever.
+//!
+//! Every event type has a name and a schema version, both stored with the record. A field may be added with a serde
+//! default; anything else is a new version with an upcaster in [`crate::codec`]. Golden files pin every encoding.
+
+pub mod access;
+pub mod bucket;
+pub mod contact;
+pub mod delivery;
+pub mod endpoint;
+pub mod identity;
+
+pub use access::AccessEvent;
+pub use bucket::BucketEvent;
+pub use contact::ContactEvent;
+pub use delivery::DeliveryEvent;
+pub use endpoint::EndpointEvent;
+pub use identity::IdentityEvent;
+
+/// Any event of the log, by the family of its stream.
+#[derive(Clone, Debug, PartialEq)]
+pub enum DomainEvent {
+    /// Of a `contact-` stream.
+    Contact(ContactEvent),
+    /// Of a `bucket-` stream.
+    Bucket(BucketEvent),
+    /// Of an `identity-` stream.
+    Identity(IdentityEvent),
+    /// Of an `endpoint-` stream.
+    Endpoint(EndpointEvent),
+    /// Of a `deliveries-` stream.
+    Delivery(DeliveryEvent),
+    /// Of the `access-keys` stream.
+    Access(AccessEvent),
+}
