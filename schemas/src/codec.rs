@@ -119,6 +119,7 @@ family! { ContactEvent, "contact",
     "contact.absorbed" => Absorbed(contact::Absorbed);
     "contact.conflict" => IdentityConflict(contact::IdentityConflict);
     "contact.deleted" => Deleted(contact::Deleted);
+    "contact.looked" => Looked(contact::Looked);
 }
 
 family! { BucketEvent, "bucket",

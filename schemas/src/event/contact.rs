@@ -332,6 +332,13 @@ pub struct Deleted {
     pub reason: CompactString,
 }
 
+/// The clock or a definition made the actor look, nothing changed, but its next wake-up did; the record carries it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Looked {
+    /// When.
+    pub at: Timestamp,
+}
+
 /// An event of a contact's stream.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ContactEvent {
@@ -359,6 +366,8 @@ pub enum ContactEvent {
     IdentityConflict(IdentityConflict),
     /// See [`Deleted`].
     Deleted(Deleted),
+    /// See [`Looked`].
+    Looked(Looked),
 }
 
 /// Sixteen bytes as one binary value instead of a list of numbers.
