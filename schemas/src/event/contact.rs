@@ -258,6 +258,9 @@ pub struct MovedStanding {
     pub last_left_at: Option<Timestamp>,
     /// The active stay that moves with its clocks; `None` if there was none or the survivor's own goes on (BK-240).
     pub active: Option<MovedStay>,
+    /// The loser's active stay ended silently because the survivor's own goes on (BK-240).
+    #[serde(default)]
+    pub ended_by_merge: bool,
 }
 
 /// An active stay that moves in a merge, clocks intact.
@@ -269,6 +272,8 @@ pub struct MovedStay {
     pub epoch: u32,
     /// When it began.
     pub entered_at: Timestamp,
+    /// Who decided it.
+    pub source: TransitionSource,
     /// Its unconditional end.
     pub max_dwell_at: Option<Timestamp>,
     /// Its historical dwell start.

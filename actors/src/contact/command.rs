@@ -1,0 +1,136 @@
+//! What a contact can be asked, and what it answers.
+
+use compact_str::CompactString;
+use mainspring_eventlog::Version;
+use mainspring_schemas::{
+    BucketId, ContactId, Properties, RecordId, Timestamp,
+    event::contact::{ContactEvent, Source, Via},
+    identity::{IdentityKey, KeyKind},
+};
+
+use super::state::ContactState;
+
+/// Settings that decide, given as an argument like everything else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Most bytes of a contact's properties on the wire (HT-55).
+    pub max_properties: usize,
+    /// Most values per kind of key (KE-12).
+    pub max_keys_per_kind: usize,
+    /// Whether every change is announced, not only explicit management (OB-41).
+    pub announce_all: bool,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { max_properties: 256 * 1024, max_keys_per_kind: 1000, announce_all: false }
+    }
+}
+
+/// An application event about to be stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewEvent {
+    /// Its name.
+    pub name: CompactString,
+    /// Its own properties.
+    pub properties: Properties,
+    /// When it happened; now if absent.
+    pub occurred_at: Option<Timestamp>,
+    /// Where it came from.
+    pub source: Source,
+    /// The caller's key, if any.
+    pub idempotency_key: Option<CompactString>,
+    /// Digest of the request.
+    pub request: u64,
+}
+
+/// A merged-away contact on its way to the survivor.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Taken {
+    /// Who.
+    pub contact: ContactId,
+    /// Version of its last record before the merge.
+    pub version: Option<Version>,
+    /// Everything about it.
+    pub state: Box<ContactState>,
+}
+
+/// A call that designates this contact: an event, or an explicit upsert.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Call {
+    /// The keys of the call that take part, normalized, in attach order.
+    pub keys: Vec<IdentityKey>,
+    /// Those of them that nobody owned and that this call may attach.
+    pub unowned: Vec<IdentityKey>,
+    /// Contacts to absorb, in rank order (MC-01).
+    pub losers: Vec<Taken>,
+    /// Keys left where they are because the evidence contradicts itself (RS-24).
+    pub conflicts: Vec<(KeyKind, ContactId)>,
+    /// Patch of the contact's properties.
+    pub patch: Properties,
+    /// The event, or `None` for an explicit upsert.
+    pub event: Option<NewEvent>,
+    /// How new keys come to the contact.
+    pub via: Via,
+}
+
+/// What a contact can be asked to decide.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Somebody called.
+    Call(Box<Call>),
+    /// Patch by an operator who named the contact by its id (CT-83).
+    Patch(Properties),
+    /// The clock: something fell due.
+    Wake,
+    /// Definitions appeared, changed or went: look at them now (BK-185).
+    Meet,
+    /// Delete it (CT-70).
+    Delete,
+}
+
+/// What a turn answers.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// A call took effect.
+    Done {
+        /// It made the contact.
+        created: bool,
+        /// It absorbed others.
+        merged: bool,
+        /// The stored event, if the call carried one.
+        event: Option<RecordId>,
+    },
+    /// The event had been stored before; nothing happened (IG-21).
+    Duplicate {
+        /// The event stored then.
+        event: RecordId,
+        /// Whether the request was the same.
+        same_request: bool,
+    },
+    /// A key of the call is neither this contact's nor free: resolve anew.
+    Unresolved,
+    /// Another contact answers for this one.
+    Moved(ContactId),
+    /// There is no such contact, or it is deleted.
+    Gone,
+    /// A limit refuses the call; nothing happened.
+    Refused(&'static str),
+    /// A turn without a caller is over.
+    Looked,
+    /// It is deleted.
+    Deleted,
+}
+
+/// Result of a turn: what to append, and what to answer once that is durable.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// The events with their record ids, in order; the state already contains them.
+    pub events: Vec<(RecordId, ContactEvent)>,
+    /// The answer.
+    pub outcome: Outcome,
+    /// Buckets entered in this turn.
+    pub entered: Vec<BucketId>,
+    /// Buckets left in this turn.
+    pub left: Vec<BucketId>,
+}

@@ -1,0 +1,26 @@
+//! One customer: identity keys, properties, history, bucket memberships; every rule about them, pure.
+//!
+//! ```text
+//!  command, rules, now, ids ──► decide ──► events ──► one append
+//!                                 │           │
+//!                                 └─ state ◄──┴─ apply (also when a stream is read again)
+//! ```
+//!
+//! [`decide`] changes the state only through [`apply`], so a state and the replay of its events are equal.
+
+mod agenda;
+mod apply;
+mod command;
+mod decide;
+mod membership;
+mod merge;
+mod occurrences;
+mod snapshot;
+mod state;
+
+pub use apply::{Meta, apply};
+pub use command::{Call, Command, Decision, NewEvent, Outcome, Policy, Taken};
+pub use decide::{Turn, decide, take, wake_up};
+pub use occurrences::Occurrences;
+pub use snapshot::{SNAPSHOT_SCHEMA, from_snapshot, to_snapshot};
+pub use state::{ContactState, Fate, HeldKey, Remembered, Standing, Stay, digest_of};

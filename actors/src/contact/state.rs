@@ -1,0 +1,262 @@
+//! What is true about one contact, and the questions that can be answered from it.
+
+use compact_str::{CompactString, ToCompactString};
+use mainspring_eventlog::{Position, Version};
+use mainspring_schemas::{
+    BucketId, ContactId, Properties, RecordId, StayId, Timestamp,
+    catalog::PublicContact,
+    criteria::Facts,
+    event::contact::{LeaveReason, TransitionSource, Via},
+    identity::{IdentityKey, KeyKind},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::{agenda::Agenda, occurrences::Occurrences};
+use crate::api::{ContactView, KeyView, StayView};
+
+/// What became of a contact.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Fate {
+    /// Never written.
+    #[default]
+    Absent,
+    /// Alive.
+    Live,
+    /// Another contact answers for it.
+    MergedInto(ContactId),
+    /// Gone; its keys are free.
+    Deleted,
+}
+
+/// A key the contact owns.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldKey {
+    /// The key.
+    pub key: IdentityKey,
+    /// Whether the wire fields show it.
+    pub primary: bool,
+    /// How it came.
+    pub via: Via,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// An idempotency key that was used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remembered {
+    /// Digest of the key.
+    pub digest: u128,
+    /// The event it stored.
+    pub event: RecordId,
+    /// Digest of the request.
+    pub request: u64,
+}
+
+/// Digest under which an idempotency key is remembered.
+pub fn digest_of(key: &str) -> u128 {
+    let digest = Sha256::digest(key.as_bytes());
+    digest[..16].iter().fold(0, |sum, byte| sum << 8 | u128::from(*byte))
+}
+
+/// An uninterrupted stay in a bucket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stay {
+    /// Its id.
+    pub id: StayId,
+    /// Its ordinal.
+    pub epoch: u32,
+    /// When it began.
+    pub entered_at: Timestamp,
+    /// Who decided.
+    pub source: TransitionSource,
+    /// Its unconditional end.
+    pub max_dwell_at: Option<Timestamp>,
+    /// Its historical dwell start.
+    pub dwell_anchor_at: Option<Timestamp>,
+}
+
+/// What the contact is, and was, to one bucket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// The bucket.
+    pub bucket: BucketId,
+    /// Number of stays so far, or the highest epoch if that is more (BK-61).
+    pub epochs: u32,
+    /// When the last ended stay ended.
+    pub last_left_at: Option<Timestamp>,
+    /// Why it ended.
+    pub last_reason: Option<LeaveReason>,
+    /// The active stay.
+    pub stay: Option<Stay>,
+}
+
+/// One customer, as the replay of its stream gives it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ContactState {
+    /// Its id; `None` until it is created.
+    pub id: Option<ContactId>,
+    /// What became of it.
+    pub fate: Fate,
+    /// Version of its last record.
+    pub version: Option<Version>,
+    /// The definitions in force when its last record was decided.
+    pub definitions: Position,
+    /// The instant of its last decision: everything the clock decides up to here is decided.
+    pub settled: Timestamp,
+    /// The wake-up its last record carries.
+    pub recorded_wake: Option<Timestamp>,
+    /// Its keys, in the order they came.
+    pub keys: Vec<HeldKey>,
+    /// Ids of contacts it absorbed, directly or not.
+    pub aliases: Vec<ContactId>,
+    /// Its properties.
+    pub properties: Properties,
+    /// Their size on the wire, in bytes.
+    pub properties_size: usize,
+    /// CT-07.
+    pub first_seen_at: Timestamp,
+    /// CT-08.
+    pub last_seen_at: Timestamp,
+    /// CT-09.
+    pub created_at: Timestamp,
+    /// CT-09.
+    pub updated_at: Timestamp,
+    /// What it did and when.
+    pub occurrences: Occurrences,
+    /// Idempotency keys used, sorted by digest.
+    pub remembered: Vec<Remembered>,
+    /// Its standing with each bucket it ever was in, sorted by bucket.
+    pub standings: Vec<Standing>,
+    /// When to look again at which bucket; derived, never stored.
+    #[serde(skip)]
+    pub(super) agenda: Agenda,
+}
+
+impl ContactState {
+    /// The primary key of a kind.
+    pub fn primary(&self, kind: KeyKind) -> Option<&CompactString> {
+        self.keys.iter().find(|held| held.primary && held.key.kind == kind).map(|held| &held.key.value)
+    }
+
+    /// Whether the contact owns a key.
+    pub fn holds(&self, key: &IdentityKey) -> bool {
+        self.keys.iter().any(|held| held.key == *key)
+    }
+
+    /// Whether the contact owns an external key.
+    pub fn is_identified(&self) -> bool {
+        self.keys.iter().any(|held| held.key.kind == KeyKind::External)
+    }
+
+    /// The string by which the contact is called on the wire (KE-20).
+    pub fn contact_key(&self) -> CompactString {
+        self.primary(KeyKind::External)
+            .or_else(|| self.primary(KeyKind::Anonymous))
+            .cloned()
+            .unwrap_or_else(|| self.id.map(|id| id.to_compact_string()).unwrap_or_default())
+    }
+
+    /// The standing with a bucket.
+    pub fn standing(&self, bucket: &BucketId) -> Option<&Standing> {
+        self.standings.binary_search_by(|s| s.bucket.cmp(bucket)).ok().map(|index| &self.standings[index])
+    }
+
+    /// The active stay in a bucket.
+    pub fn stay(&self, bucket: &BucketId) -> Option<&Stay> {
+        self.standing(bucket)?.stay.as_ref()
+    }
+
+    pub(super) fn standing_mut(&mut self, bucket: &BucketId) -> &mut Standing {
+        let index = match self.standings.binary_search_by(|s| s.bucket.cmp(bucket)) {
+            Ok(index) => index,
+            Err(index) => {
+                let standing =
+                    Standing { bucket: bucket.clone(), epochs: 0, last_left_at: None, last_reason: None, stay: None };
+                self.standings.insert(index, standing);
+                index
+            }
+        };
+        &mut self.standings[index]
+    }
+
+    /// The event an idempotency key stored.
+    pub fn remembered(&self, digest: u128) -> Option<&Remembered> {
+        self.remembered.binary_search_by_key(&digest, |r| r.digest).ok().map(|index| &self.remembered[index])
+    }
+
+    pub(super) fn remember(&mut self, remembered: Remembered) {
+        if let Err(index) = self.remembered.binary_search_by_key(&remembered.digest, |r| r.digest) {
+            self.remembered.insert(index, remembered);
+        }
+    }
+
+    /// When the contact must be looked at next.
+    pub fn wake_at(&self) -> Option<Timestamp> {
+        if self.fate == Fate::Live { self.agenda.first() } else { None }
+    }
+
+    /// The public shape (CT-12).
+    pub fn public(&self) -> PublicContact {
+        PublicContact {
+            id: self.id.unwrap_or(ContactId(uuid::Uuid::nil())),
+            external_id: self.primary(KeyKind::External).cloned(),
+            email: self.primary(KeyKind::Email).cloned(),
+            properties: self.properties.clone(),
+            first_seen_at: self.first_seen_at,
+            last_seen_at: self.last_seen_at,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        }
+    }
+
+    /// Everything an operator may see.
+    pub fn view(&self) -> ContactView {
+        ContactView {
+            contact: self.public(),
+            anonymous_id: self.primary(KeyKind::Anonymous).cloned(),
+            discord_id: self.primary(KeyKind::Discord).cloned(),
+            contact_key: self.contact_key(),
+            keys: self
+                .keys
+                .iter()
+                .map(|held| KeyView {
+                    kind: held.key.kind,
+                    value: held.key.value.clone(),
+                    primary: held.primary,
+                    since: held.since,
+                    via: held.via,
+                })
+                .collect(),
+            stays: self
+                .standings
+                .iter()
+                .filter_map(|standing| {
+                    let stay = standing.stay.as_ref()?;
+                    Some(StayView {
+                        stay: stay.id,
+                        bucket: standing.bucket.clone(),
+                        entered_at: stay.entered_at,
+                        epoch: stay.epoch,
+                        source: stay.source,
+                        expires_at: self.agenda.of_bucket(&standing.bucket),
+                        max_dwell_at: stay.max_dwell_at,
+                    })
+                })
+                .collect(),
+            version: self.version.unwrap_or_default(),
+            wake_at: self.wake_at(),
+        }
+    }
+}
+
+impl Facts for ContactState {
+    fn property(&self, name: &str) -> Option<&Value> {
+        self.properties.get(name)
+    }
+
+    fn occurrences(&self, event: &str) -> &[Timestamp] {
+        self.occurrences.of(event)
+    }
+}
