@@ -82,7 +82,8 @@ pub fn apply(state: &mut ContactState, event: &ContactEvent, meta: Meta) {
             state.fate = Fate::Deleted;
             state.agenda.clear();
         }
-        ContactEvent::Announced(_) | ContactEvent::IdentityConflict(_) | ContactEvent::Looked(_) => {}
+        ContactEvent::IdentityConflict(conflict) => state.conflicts.push((conflict.kind, conflict.other)),
+        ContactEvent::Announced(_) | ContactEvent::Looked(_) => {}
     }
 }
 
@@ -145,7 +146,7 @@ fn change_properties(state: &mut ContactState, change: &Change) {
 
 /// A loser's standing joins the survivor's own (BK-61, BK-240).
 fn unite(standing: &mut Standing, moved: &MovedStanding, at: Timestamp, survivor_stays: bool) {
-    standing.epochs = standing.epochs.max(moved.epochs);
+    standing.epochs += moved.epochs;
     if moved.last_left_at > standing.last_left_at {
         standing.last_left_at = moved.last_left_at;
         standing.last_reason = None;

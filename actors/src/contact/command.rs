@@ -15,15 +15,13 @@ use super::state::ContactState;
 pub struct Policy {
     /// Most bytes of a contact's properties on the wire (HT-55).
     pub max_properties: usize,
-    /// Most values per kind of key (KE-12).
-    pub max_keys_per_kind: usize,
     /// Whether every change is announced, not only explicit management (OB-41).
     pub announce_all: bool,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { max_properties: 256 * 1024, max_keys_per_kind: 1000, announce_all: false }
+        Self { max_properties: 256 * 1024, announce_all: false }
     }
 }
 
@@ -79,8 +77,6 @@ pub struct Call {
 pub enum Command {
     /// Somebody called.
     Call(Box<Call>),
-    /// Patch by an operator who named the contact by its id (CT-83).
-    Patch(Properties),
     /// The clock: something fell due.
     Wake,
     /// Definitions appeared, changed or went: look at them now (BK-185).
@@ -133,4 +129,6 @@ pub struct Decision {
     pub entered: Vec<BucketId>,
     /// Buckets left in this turn.
     pub left: Vec<BucketId>,
+    /// The call, handed back untouched if somebody else must decide it.
+    pub unused: Option<Box<Call>>,
 }

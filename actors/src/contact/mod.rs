@@ -20,7 +20,7 @@ mod state;
 
 pub use apply::{Meta, apply};
 pub use command::{Call, Command, Decision, NewEvent, Outcome, Policy, Taken};
-pub use decide::{Turn, decide, take, wake_up};
+pub use decide::{Turn, decide, take};
 pub use occurrences::Occurrences;
 pub use snapshot::{SNAPSHOT_SCHEMA, from_snapshot, to_snapshot};
 pub use state::{ContactState, Fate, HeldKey, Remembered, Standing, Stay, digest_of};

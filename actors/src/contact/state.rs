@@ -127,11 +127,16 @@ pub struct ContactState {
     pub occurrences: Occurrences,
     /// Idempotency keys used, sorted by digest.
     pub remembered: Vec<Remembered>,
+    /// Evidence that contradicted itself: the kind of a key, and who keeps it (RS-24).
+    pub conflicts: Vec<(KeyKind, ContactId)>,
     /// Its standing with each bucket it ever was in, sorted by bucket.
     pub standings: Vec<Standing>,
     /// When to look again at which bucket; derived, never stored.
     #[serde(skip)]
     pub(super) agenda: Agenda,
+    /// The definitions the agenda was made for; derived, never stored.
+    #[serde(skip)]
+    pub(super) agenda_revision: Option<Position>,
 }
 
 impl ContactState {

@@ -1,0 +1,192 @@
+//! Joining and leaving: when a stay begins and ends, and who is told (BK-78..BK-93, BK-140, BK-150).
+
+use mainspring_schemas::{
+    StayId, Timestamp,
+    criteria::{evaluate, next_change},
+    definition::EntryLimit,
+    event::contact::{BucketEntered, BucketLeft, ContactEvent, LeaveReason, TransitionSource},
+    identity::KeyKind,
+};
+
+use super::{
+    agenda::Look,
+    decide::Progress,
+    state::{ContactState, Standing},
+};
+use crate::rules::Rule;
+
+/// Whether a join is announced (BK-85). Membership itself is never throttled.
+pub(super) fn announces(rule: &Rule, standing: Option<&Standing>, at: Timestamp) -> bool {
+    let Some(standing) = standing.filter(|standing| standing.epochs > 0) else { return true };
+    match rule.entry_limit() {
+        EntryLimit::Unlimited => true,
+        EntryLimit::Once => false,
+        EntryLimit::OncePerPeriod => match (rule.entry_period, standing.last_left_at) {
+            (Some(period), Some(left)) => at.since(left) >= period,
+            _ => true,
+        },
+    }
+}
+
+/// The next instant at which the clock alone can change this contact's standing with the bucket, after `from`.
+fn next_look(rule: &Rule, state: &ContactState, from: Timestamp) -> Option<Timestamp> {
+    let stay = state.stay(rule.bucket());
+    let by_criteria =
+        if stay.is_some() || rule.clock_joins { next_change(&rule.criteria, state, from) } else { None };
+    let Some(stay) = stay else { return by_criteria };
+    let deferred = stay.entered_at.plus(rule.min_dwell);
+    let deferral = (deferred > from && !evaluate(&rule.criteria, state, from)).then_some(deferred);
+    [by_criteria, stay.max_dwell_at, deferral].into_iter().flatten().min()
+}
+
+impl Progress<'_> {
+    /// Plans the next look at a bucket, as of `from`.
+    pub(super) fn replan(&mut self, index: u32, from: Timestamp) {
+        let Some(rule) = self.turn.rules.rule(index) else { return };
+        let at = if rule.enabled { next_look(rule, self.state, from) } else { None };
+        self.state.agenda.plan(index, rule.bucket(), at);
+    }
+
+    /// Meets definitions that this contact has not been decided by: silently, as of their activation (BK-188), and
+    /// plans every look anew.
+    pub(super) fn meet(&mut self) {
+        let rules = self.turn.rules;
+        if self.state.agenda_revision == Some(rules.revision) {
+            return;
+        }
+        self.state.agenda.clear();
+        self.state.agenda_revision = Some(rules.revision);
+        let (met, settled) = (self.state.definitions, self.state.settled);
+        for (index, rule) in (0_u32..).zip(&rules.rules) {
+            if !rule.enabled {
+                continue;
+            }
+            let unmet = rule.activated_position > met && self.state.created_at <= rule.activated_at;
+            if unmet {
+                self.backfill(rule);
+            }
+            // What the clock changed since the last decision is settled next, each at its own instant.
+            let from = if unmet { rule.activated_at } else { settled };
+            self.replan(index, from);
+        }
+        self.state.definitions = self.state.definitions.max(rules.revision);
+    }
+
+    /// Decides one bucket as of the activation of its definition (BK-182, BK-184, BK-186).
+    fn backfill(&mut self, rule: &Rule) {
+        let at = rule.activated_at;
+        let ever_fired =
+            rule.floor_event.as_ref().is_none_or(|event| !self.state.occurrences.of(event).is_empty());
+        let holds = ever_fired && evaluate(&rule.criteria, self.state, at);
+        match self.state.stay(rule.bucket()) {
+            None if holds => self.join(rule, TransitionSource::Backfill, at, false),
+            Some(stay) if !holds && at.since(stay.entered_at) >= rule.min_dwell => {
+                self.leave(rule, TransitionSource::Backfill, LeaveReason::Criteria, at);
+            }
+            _ => {}
+        }
+    }
+
+    /// Decides what fell due by the clock up to now, each at its due instant, soonest first. Joins are held back for
+    /// [`Progress::candidates`] unless time flowed without a gap (BK-155).
+    pub(super) fn settle(&mut self, joins: bool) {
+        while let Some(look) = self.state.agenda.take_due(self.turn.now) {
+            let Some(rule) = self.turn.rules.rule(look.rule) else { continue };
+            if self.state.stay(rule.bucket()).is_some() {
+                self.clock_leave(rule, &look);
+            } else if joins {
+                self.clock_join(rule, look.at, look.at);
+            } else {
+                self.overdue_joins.push((look.rule, look.at));
+                continue;
+            }
+            self.replan(look.rule, look.at);
+        }
+    }
+
+    fn clock_leave(&mut self, rule: &Rule, look: &Look) {
+        let Some(stay) = self.state.stay(rule.bucket()) else { return };
+        if stay.max_dwell_at.is_some_and(|end| end <= look.at) {
+            self.leave(rule, TransitionSource::Reconcile, LeaveReason::MaxDwell, look.at);
+        } else if look.at.since(stay.entered_at) >= rule.min_dwell && !evaluate(&rule.criteria, self.state, look.at) {
+            self.leave(rule, TransitionSource::Reconcile, LeaveReason::Criteria, look.at);
+        }
+    }
+
+    /// A join that fell due at `due`, decided with what is known at `at`.
+    fn clock_join(&mut self, rule: &Rule, due: Timestamp, at: Timestamp) {
+        if !rule.clock_joins || !evaluate(&rule.criteria, self.state, at) {
+            return;
+        }
+        // After a leave by maximum stay the criteria must have been false in between (BK-141).
+        let standing = self.state.standing(rule.bucket());
+        let after_time_out = standing.is_some_and(|s| s.last_reason == Some(LeaveReason::MaxDwell));
+        if after_time_out && evaluate(&rule.criteria, self.state, due.plus(-1)) {
+            return;
+        }
+        let at = if evaluate(&rule.criteria, self.state, due) { due } else { at };
+        self.join(rule, TransitionSource::Reconcile, at, true);
+    }
+
+    /// Decides the candidates of a call at its instant, in definition order (BK-79, BK-93), and the joins that were
+    /// overdue when it came.
+    pub(super) fn candidates(&mut self, mut touched: Vec<u32>) {
+        touched.sort_unstable();
+        touched.dedup();
+        let overdue = std::mem::take(&mut self.overdue_joins);
+        let mut all = touched.clone();
+        all.extend(overdue.iter().map(|(index, _)| *index));
+        all.sort_unstable();
+        all.dedup();
+        for index in all {
+            let Some(rule) = self.turn.rules.rule(index).filter(|rule| rule.enabled) else { continue };
+            let now = self.turn.now;
+            if touched.binary_search(&index).is_ok() {
+                self.decide_bucket(rule);
+            } else if let Some((_, due)) = overdue.iter().find(|(overdue, _)| *overdue == index) {
+                self.clock_join(rule, *due, now);
+            }
+            self.replan(index, now);
+        }
+    }
+
+    fn decide_bucket(&mut self, rule: &Rule) {
+        let now = self.turn.now;
+        let holds = evaluate(&rule.criteria, self.state, now);
+        match self.state.stay(rule.bucket()) {
+            None if holds => self.join(rule, TransitionSource::Event, now, true),
+            Some(stay) if !holds && now.since(stay.entered_at) >= rule.min_dwell => {
+                self.leave(rule, TransitionSource::Event, LeaveReason::Criteria, now);
+            }
+            _ => {}
+        }
+    }
+
+    fn join(&mut self, rule: &Rule, source: TransitionSource, at: Timestamp, audible: bool) {
+        let bucket = rule.bucket();
+        let standing = self.state.standing(bucket);
+        let epoch = 1 + standing.map_or(0, |standing| standing.epochs);
+        let announced = audible && announces(rule, standing, at);
+        let anchor = (source == TransitionSource::Backfill)
+            .then(|| rule.anchor_event.as_ref().and_then(|event| self.state.occurrences.of(event).last().copied()))
+            .flatten();
+        self.emit(ContactEvent::BucketEntered(BucketEntered {
+            at,
+            bucket: bucket.clone(),
+            bucket_name: rule.definition.name.clone(),
+            stay: StayId::of(self.turn.contact, bucket, epoch),
+            epoch,
+            source,
+            announced,
+            max_dwell_at: rule.max_dwell.map(|longest| at.plus(longest)),
+            dwell_anchor_at: anchor,
+            user_key: self.state.contact_key(),
+            email: self.state.primary(KeyKind::Email).cloned(),
+        }));
+        self.entered.push(bucket.clone());
+    }
+
+    fn leave(&mut self, rule: &Rule, source: TransitionSource, reason: LeaveReason, at: Timestamp) {
+        self.end_stay(rule.bucket(), &rule.definition.name, source, reason, at, true);
+    }
+}

@@ -1,0 +1,103 @@
+//! Two contacts become one: what the survivor takes over from each loser (MC-10..MC-21, BK-240).
+
+use std::collections::BTreeMap;
+
+use mainspring_schemas::{
+    Properties, Timestamp,
+    event::contact::{Absorbed, AttachedKey, MovedIdempotency, MovedStanding, MovedStay, Via},
+    identity::KeyKind,
+    properties,
+};
+
+use super::{
+    command::{Call, Taken},
+    state::ContactState,
+};
+
+/// The survivor's events for all losers of a call, in rank order.
+pub(super) fn absorbed(survivor: &ContactState, call: &Call, now: Timestamp) -> Vec<Absorbed> {
+    let mut folded = Properties::new();
+    let mut filled: Vec<KeyKind> =
+        KeyKind::ALL.into_iter().filter(|kind| survivor.primary(*kind).is_some()).collect();
+    let mut staying: Vec<_> =
+        survivor.standings.iter().filter(|s| s.stay.is_some()).map(|s| s.bucket.clone()).collect();
+    call.losers
+        .iter()
+        .map(|loser| {
+            // Losers in order, each over the one before; the survivor over them (MC-20).
+            folded = properties::merged(&folded, &loser.state.properties);
+            Absorbed {
+                at: now,
+                loser: loser.contact,
+                loser_version: loser.version.unwrap_or_default(),
+                aliases: loser.state.aliases.clone(),
+                keys: moved_keys(loser, call, &mut filled),
+                properties: properties::merged(&folded, &survivor.properties),
+                first_seen_at: loser.state.first_seen_at,
+                occurrences: occurrences(&loser.state),
+                idempotency: loser
+                    .state
+                    .remembered
+                    .iter()
+                    .map(|known| MovedIdempotency {
+                        digest: known.digest.to_be_bytes(),
+                        event: known.event,
+                        request: known.request,
+                    })
+                    .collect(),
+                standings: standings(&loser.state, &mut staying),
+            }
+        })
+        .collect()
+}
+
+/// A free slot is filled by the value the call supplies, else by the first loser that has one (RS-06, MC-11).
+fn moved_keys(loser: &Taken, call: &Call, filled: &mut Vec<KeyKind>) -> Vec<AttachedKey> {
+    loser
+        .state
+        .keys
+        .iter()
+        .map(|held| {
+            let kind = held.key.kind;
+            let supplied = call.keys.iter().find(|key| key.kind == kind);
+            let fits = supplied.map_or(held.primary, |supplied| *supplied == held.key);
+            let primary = fits && !filled.contains(&kind);
+            if primary {
+                filled.push(kind);
+            }
+            AttachedKey { kind, value: held.key.value.clone(), primary, via: Via::Merge }
+        })
+        .collect()
+}
+
+fn occurrences(loser: &ContactState) -> BTreeMap<compact_str::CompactString, Vec<Timestamp>> {
+    loser.occurrences.iter().map(|(name, instants)| (name.clone(), instants.to_vec())).collect()
+}
+
+fn standings(loser: &ContactState, staying: &mut Vec<mainspring_schemas::BucketId>) -> Vec<MovedStanding> {
+    loser
+        .standings
+        .iter()
+        .map(|standing| {
+            let taken = staying.contains(&standing.bucket);
+            let active = standing.stay.as_ref().filter(|_| !taken).map(|stay| MovedStay {
+                stay: stay.id,
+                epoch: stay.epoch,
+                entered_at: stay.entered_at,
+                source: stay.source,
+                max_dwell_at: stay.max_dwell_at,
+                dwell_anchor_at: stay.dwell_anchor_at,
+            });
+            if active.is_some() {
+                staying.push(standing.bucket.clone());
+            }
+            MovedStanding {
+                bucket: standing.bucket.clone(),
+                epochs: standing.epochs,
+                last_left_at: standing.last_left_at,
+                ended_by_merge: standing.stay.is_some() && active.is_none(),
+                active,
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,41 @@
+//! Keyed hashes of identity keys: stream names tell nothing about a person to whoever lacks the secret (invariant 9).
+
+use hmac::{Hmac, KeyInit, Mac};
+use mainspring_schemas::{StreamName, identity::IdentityKey};
+use sha2::Sha256;
+
+/// Hashes keys with this installation's secret. Losing the secret means losing the owners of all keys.
+#[derive(Clone)]
+pub struct KeyHasher {
+    keyed: Hmac<Sha256>,
+}
+
+impl std::fmt::Debug for KeyHasher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("KeyHasher")
+    }
+}
+
+impl KeyHasher {
+    /// A hasher with a secret of 32 bytes.
+    pub fn new(secret: &[u8; 32]) -> Self {
+        Self { keyed: Hmac::new(&(*secret).into()) }
+    }
+
+    /// The digest of a key; different kinds never share one.
+    pub fn digest(&self, key: &IdentityKey) -> [u8; 16] {
+        let mut mac = self.keyed.clone();
+        mac.update(key.kind.as_str().as_bytes());
+        mac.update(&[0]);
+        mac.update(key.value.as_bytes());
+        let full = mac.finalize().into_bytes();
+        let mut digest = [0; 16];
+        digest.copy_from_slice(&full[..16]);
+        digest
+    }
+
+    /// The stream that says who owns a key.
+    pub fn stream(&self, key: &IdentityKey) -> StreamName {
+        StreamName::identity(key.kind.as_str(), &self.digest(key))
+    }
+}

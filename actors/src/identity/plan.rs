@@ -1,0 +1,201 @@
+//! What to do with a call, given who owns its keys: create, fill in and link, or merge (RS-01..RS-03, RS-20..RS-22).
+
+use mainspring_schemas::{
+    ContactId, Timestamp,
+    identity::{IdentityKey, KeyKind},
+};
+
+/// A supplied key and who it designates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The key as supplied.
+    pub key: IdentityKey,
+    /// Whom it designates.
+    pub owner: Option<ContactId>,
+    /// Whether it is a key of its own; `false` for a contact id or anonymous key given as `userId`, which designates
+    /// but attaches nothing (KE-23).
+    pub attaches: bool,
+}
+
+/// A contact that a call designates, as far as resolving needs to know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// Who.
+    pub contact: ContactId,
+    /// All its keys.
+    pub keys: Vec<IdentityKey>,
+    /// When it was first seen.
+    pub first_seen_at: Timestamp,
+}
+
+impl Candidate {
+    fn values(&self, kind: KeyKind) -> impl Iterator<Item = &IdentityKey> {
+        self.keys.iter().filter(move |key| key.kind == kind)
+    }
+}
+
+/// What a call comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Who is called; `None` = a new contact.
+    pub contact: Option<ContactId>,
+    /// Who is absorbed, in rank order.
+    pub losers: Vec<ContactId>,
+    /// The keys that take part, in attach order.
+    pub keys: Vec<IdentityKey>,
+    /// Those of them that nobody owns.
+    pub unowned: Vec<IdentityKey>,
+    /// Keys left where they are because the evidence contradicts itself.
+    pub conflicts: Vec<(KeyKind, ContactId)>,
+}
+
+/// Weighs the keys of a call. `candidates` describes every owner in `found`.
+pub fn plan(found: &[Found], candidates: &[Candidate]) -> Plan {
+    let strong: Vec<ContactId> = distinct(found.iter().filter(|f| f.key.kind != KeyKind::Anonymous));
+    let mut keys = Vec::new();
+    let mut unowned = Vec::new();
+    let mut conflicts = Vec::new();
+    let mut owners = strong.clone();
+    for item in found {
+        match item.owner {
+            Some(owner) if item.key.kind == KeyKind::Anonymous && !strong.contains(&owner) => {
+                if contradicts(owner, found, candidates) {
+                    conflicts.push((item.key.kind, owner));
+                    continue;
+                }
+                owners.push(owner);
+            }
+            _ => {}
+        }
+        if item.attaches {
+            keys.push(item.key.clone());
+            if item.owner.is_none() {
+                unowned.push(item.key.clone());
+            }
+        }
+    }
+    let mut ranked: Vec<&Candidate> =
+        candidates.iter().filter(|candidate| owners.contains(&candidate.contact)).collect();
+    ranked.sort_by_key(|candidate| rank(candidate));
+    let mut ranked = ranked.into_iter().map(|candidate| candidate.contact);
+    Plan { contact: ranked.next(), losers: ranked.collect(), keys, unowned, conflicts }
+}
+
+/// MC-01: identified first, then the smaller first instant, then the smaller id.
+fn rank(candidate: &Candidate) -> (bool, Timestamp, ContactId) {
+    let identified = candidate.values(KeyKind::External).next().is_some();
+    (!identified, candidate.first_seen_at, candidate.contact)
+}
+
+fn distinct<'a>(found: impl Iterator<Item = &'a Found>) -> Vec<ContactId> {
+    let mut owners = Vec::new();
+    for owner in found.filter_map(|item| item.owner) {
+        if !owners.contains(&owner) {
+            owners.push(owner);
+        }
+    }
+    owners
+}
+
+/// RS-20: for kind external or email the owner of an anonymous key holds values, the rest of the call (supplied
+/// values and keys of the other candidates) has values too, and the two sets are disjoint.
+fn contradicts(owner: ContactId, found: &[Found], candidates: &[Candidate]) -> bool {
+    let Some(candidate) = candidates.iter().find(|candidate| candidate.contact == owner) else { return false };
+    [KeyKind::External, KeyKind::Email].into_iter().any(|kind| {
+        let mut own = candidate.values(kind).peekable();
+        if own.peek().is_none() {
+            return false;
+        }
+        let supplied = found.iter().filter(|f| f.attaches && f.key.kind == kind).map(|f| &f.key);
+        let others = found.iter().filter_map(|f| f.owner).filter(|other| *other != owner);
+        let held = candidates
+            .iter()
+            .filter(|other| others.clone().any(|id| id == other.contact))
+            .flat_map(|other| other.values(kind));
+        let rest: Vec<&IdentityKey> = supplied.chain(held).collect();
+        !rest.is_empty() && !own.any(|key| rest.contains(&key))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(kind: KeyKind, value: &str) -> IdentityKey {
+        IdentityKey::new(kind, value).unwrap()
+    }
+
+    fn id(n: u128) -> ContactId {
+        ContactId(uuid::Uuid::from_u128(n))
+    }
+
+    fn parse(text: &str) -> IdentityKey {
+        let kind = match text.as_bytes()[0] {
+            b'e' => KeyKind::Email,
+            b'V' | b'W' => KeyKind::Anonymous,
+            b'D' => KeyKind::Discord,
+            _ => KeyKind::External,
+        };
+        key(kind, text)
+    }
+
+    /// `given`: contacts in order of age, each as its keys; `call`: keys. Expected: number of the contact called
+    /// (0 = new), losers, unowned keys, number of conflicts.
+    fn check(scenario: &str, given: &[&str], call: &str, expected: (u128, &[u128], &str, usize)) {
+        let candidates: Vec<Candidate> = given
+            .iter()
+            .zip(1_i64..)
+            .map(|(keys, age)| Candidate {
+                contact: id(age as u128),
+                keys: keys.split_whitespace().map(parse).collect(),
+                first_seen_at: Timestamp(age),
+            })
+            .collect();
+        let mut found: Vec<Found> = call
+            .split_whitespace()
+            .map(parse)
+            .map(|key| {
+                let owner = candidates.iter().find(|c| c.keys.contains(&key)).map(|c| c.contact);
+                Found { key, owner, attaches: true }
+            })
+            .collect();
+        found.sort_by_key(|f| f.key.kind);
+        let plan = plan(&found, &candidates);
+        let unowned: Vec<String> = plan.unowned.iter().map(|k| k.value.to_string()).collect();
+        assert_eq!(plan.contact, (expected.0 > 0).then(|| id(expected.0)), "{scenario}: contact");
+        assert_eq!(plan.losers, expected.1.iter().map(|n| id(*n)).collect::<Vec<_>>(), "{scenario}: losers");
+        assert_eq!(unowned.join(" "), expected.2, "{scenario}: unowned");
+        assert_eq!(plan.conflicts.len(), expected.3, "{scenario}: conflicts");
+    }
+
+    #[test]
+    fn rs_01_to_rs_03_and_the_scenarios_of_section_12() {
+        check("MS-01", &[], "e1", (0, &[], "e1", 0));
+        check("MS-02", &["e1"], "e1 A", (1, &[], "A", 0));
+        check("MS-03", &["e1"], "e1 V", (1, &[], "V", 0));
+        check("MS-04", &["e1 V"], "A e1 V", (1, &[], "A", 0));
+        check("MS-05", &[], "A V", (0, &[], "A V", 0));
+        check("MS-07", &["e1", "A"], "A e1", (2, &[1], "", 0));
+        check("MS-08", &["e1", "V"], "e1 V", (1, &[2], "", 0));
+        check("MS-09", &["e1", "V"], "A e1 V", (1, &[2], "A", 0));
+        check("MS-10", &["A e1", "B e2 V"], "A e2", (1, &[2], "", 0));
+        check("MS-11", &["A e1", "B"], "B e1", (1, &[2], "", 0));
+        check("MS-12", &["A", "e1", "V", "D"], "A e1 V D", (1, &[2, 3, 4], "", 0));
+        check("MS-24", &["A V"], "B V", (0, &[], "B", 1));
+        check("MS-25", &["A V", "B"], "B V", (2, &[], "", 1));
+        check("MS-26", &["e1 V"], "e2 V", (0, &[], "e2", 1));
+        check("MS-27", &["A V", "e1"], "e1 V", (1, &[2], "", 0));
+        check("MS-28", &["A e1"], "B e1", (1, &[], "B", 0));
+        check("MS-31", &["A e1"], "A e2", (1, &[], "e2", 0));
+        check("MS-40", &["D", "A e1"], "e1 D", (2, &[1], "", 0));
+    }
+
+    #[test]
+    fn ke_23_a_designation_attaches_nothing() {
+        let contact = id(7);
+        let candidate = Candidate { contact, keys: vec![key(KeyKind::Email, "e1")], first_seen_at: Timestamp(0) };
+        let found = [Found { key: key(KeyKind::External, &contact.to_string()), owner: Some(contact), attaches: false }];
+        let plan = plan(&found, &[candidate]);
+        assert_eq!((plan.contact, plan.keys.len(), plan.unowned.len()), (Some(contact), 0, 0));
+    }
+}

@@ -1,0 +1,114 @@
+//! A contact in memory: its state, and what of it is not yet durable.
+
+use std::sync::Arc;
+
+use mainspring_eventlog::{AppendError, EventLog, LogError, Snapshot, SnapshotStore};
+use mainspring_schemas::{ContactId, StreamName, Timestamp, codec::DecodeError, event::ContactEvent};
+
+use crate::{
+    contact::{ContactState, Meta, SNAPSHOT_SCHEMA, apply, from_snapshot, to_snapshot},
+    writer::InFlight,
+};
+
+/// Records read at a time when a contact is loaded.
+const PAGE: usize = 1024;
+
+/// Records since the last snapshot after which a busy contact gets a new one.
+const LONG_TAIL: u64 = 1024;
+
+/// A contact in memory.
+pub(crate) struct Entity {
+    pub state: ContactState,
+    /// The newest append that the state contains and the log may not.
+    pub in_flight: Option<InFlight>,
+    pub last_use: u64,
+    /// The timer that stands for it in the shard.
+    pub armed: Option<Timestamp>,
+    snapshot_version: Option<u64>,
+}
+
+/// Why a contact could not be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LoadError {
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+}
+
+/// Reads a contact: newest snapshot, then the records after it.
+pub(crate) async fn load(
+    log: Arc<dyn EventLog>,
+    snapshots: Arc<dyn SnapshotStore>,
+    contact: ContactId,
+) -> Result<Entity, LoadError> {
+    let stream = StreamName::contact(contact);
+    let snapshot = snapshots.load(&stream).await.ok().flatten();
+    let mut state = snapshot
+        .filter(|snapshot| snapshot.schema_version == SNAPSHOT_SCHEMA)
+        .and_then(|snapshot| from_snapshot(&snapshot.payload).filter(|state| state.version == Some(snapshot.version)))
+        .unwrap_or_default();
+    let snapshot_version = state.version;
+    loop {
+        let next = state.version.map_or(0, |version| version + 1);
+        let records = log.read_stream(&stream, next, PAGE).await?;
+        for record in &records {
+            let event = ContactEvent::decode(&record.event_type, record.schema_version, &record.payload)?;
+            let meta = Meta {
+                contact,
+                id: record.id,
+                version: record.version,
+                recorded_at: record.recorded_at,
+                wake_at: record.wake_at,
+                definitions: record.definitions,
+            };
+            apply(&mut state, &event, meta);
+        }
+        if records.len() < PAGE {
+            break;
+        }
+    }
+    Ok(Entity { state, in_flight: None, last_use: 0, armed: None, snapshot_version })
+}
+
+impl Entity {
+    /// Whether an append was refused, so that the state is not what the log says.
+    pub fn is_stale(&self) -> bool {
+        self.in_flight.as_ref().is_some_and(InFlight::has_failed)
+    }
+
+    /// Whether the log contains everything the state does.
+    pub fn is_settled(&self) -> bool {
+        self.in_flight.as_ref().is_none_or(InFlight::is_durable)
+    }
+
+    /// Runs `then` once everything the state contains is durable.
+    pub fn after_durable(&self, then: Box<dyn FnOnce(Result<(), AppendError>) + Send>) {
+        match &self.in_flight {
+            Some(in_flight) => in_flight.then(then),
+            None => then(Ok(())),
+        }
+    }
+
+    fn tail(&self) -> u64 {
+        let version = self.state.version.map_or(0, |version| version + 1);
+        version - self.snapshot_version.map_or(0, |version| version + 1).min(version)
+    }
+
+    /// Saves a snapshot if at least `after` records came since the last one.
+    pub fn snapshot(&self, snapshots: &dyn SnapshotStore, contact: ContactId, after: u64) {
+        let Some(version) = self.state.version.filter(|_| self.tail() >= after && self.is_settled()) else { return };
+        if let Some(payload) = to_snapshot(&self.state) {
+            let snapshot = Snapshot { version, schema_version: SNAPSHOT_SCHEMA, payload };
+            snapshots.save(&StreamName::contact(contact), snapshot);
+        }
+    }
+
+    /// Keeps the tail of a contact that is never idle short.
+    pub fn snapshot_if_long(&mut self, snapshots: &dyn SnapshotStore, contact: ContactId) {
+        if self.tail() >= LONG_TAIL && self.is_settled() {
+            self.snapshot(snapshots, contact, LONG_TAIL);
+            self.snapshot_version = self.state.version;
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! What a shard can be told.
+
+use std::sync::Arc;
+
+use compact_str::CompactString;
+use mainspring_eventlog::{AppendError, Position, StreamAppend};
+use mainspring_schemas::{BucketId, ContactId, Timestamp};
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use crate::{
+    contact::{Call, Command, ContactState, Outcome, Taken},
+    rules::Rules,
+    writer::InFlight,
+};
+
+/// Why a contact did not answer.
+#[derive(Clone, Debug)]
+pub(crate) enum Failure {
+    /// Another writer was first; decide again.
+    Conflict,
+    /// The log takes no more now; nothing was stored.
+    Unavailable,
+    /// The log failed.
+    Log(String),
+    /// The contact's history cannot be read or written.
+    Unreadable(String),
+}
+
+impl From<AppendError> for Failure {
+    fn from(error: AppendError) -> Self {
+        match error {
+            AppendError::Conflict { .. } => Self::Conflict,
+            AppendError::Unavailable(_) => Self::Unavailable,
+            AppendError::Refused(reason) => Self::Unreadable(reason.to_owned()),
+            AppendError::Failed(reason) => Self::Log(reason.to_string()),
+        }
+    }
+}
+
+/// A contact's answer, given once everything it rests on is durable.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub contact: ContactId,
+    pub contact_key: CompactString,
+    pub outcome: Outcome,
+    pub entered: Vec<BucketId>,
+    pub left: Vec<BucketId>,
+    pub unused: Option<Box<Call>>,
+    pub position: Option<Position>,
+}
+
+/// Where an answer goes.
+pub(crate) type Reply<T> = oneshot::Sender<Result<T, Failure>>;
+
+/// A command for one contact.
+pub(crate) struct Decide {
+    pub contact: ContactId,
+    pub command: Command,
+    /// Records of other streams that become true in the same append: claims, losers' halves.
+    pub also: Vec<StreamAppend>,
+    /// The instant of the decision; the clock's if absent.
+    pub at: Option<Timestamp>,
+    /// See [`crate::contact::Turn::continuous`].
+    pub continuous: bool,
+    pub trace: Option<Uuid>,
+    /// Shared with the losers of a merge, who rest on the same append.
+    pub in_flight: Option<InFlight>,
+    /// Told as soon as the append is in line; the answer follows when it is durable.
+    pub decided: Option<oneshot::Sender<()>>,
+    pub reply: Reply<Answer>,
+}
+
+/// Takes a merge's loser out of service.
+pub(crate) struct TakeOut {
+    pub contact: ContactId,
+    pub survivor: ContactId,
+    pub at: Option<Timestamp>,
+    pub in_flight: InFlight,
+    pub reply: Reply<(Taken, StreamAppend)>,
+}
+
+/// Something for one contact.
+pub(crate) enum Verb {
+    Decide(Box<Decide>),
+    Take(TakeOut),
+    View(ContactId, Reply<Box<ContactState>>),
+}
+
+impl Verb {
+    pub fn contact(&self) -> ContactId {
+        match self {
+            Self::Decide(decide) => decide.contact,
+            Self::Take(take) => take.contact,
+            Self::View(contact, _) => *contact,
+        }
+    }
+
+    pub fn fail(self, failure: Failure) {
+        match self {
+            Self::Decide(decide) => drop(decide.reply.send(Err(failure))),
+            Self::Take(take) => drop(take.reply.send(Err(failure))),
+            Self::View(_, reply) => drop(reply.send(Err(failure))),
+        }
+    }
+}
+
+/// Something for a shard.
+pub(crate) enum Message {
+    Verb(Verb),
+    /// New definitions are in force.
+    Rules(Arc<Rules>, oneshot::Sender<()>),
+    /// Timers due up to here are kept in memory.
+    Horizon(Timestamp, oneshot::Sender<()>),
+    /// Timers that came within the horizon.
+    Arm(Vec<(Timestamp, ContactId)>),
+    /// Put everything aside.
+    Stop(oneshot::Sender<()>),
+}
+
+impl actix::Message for Message {
+    type Result = ();
+}

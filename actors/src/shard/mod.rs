@@ -1,0 +1,391 @@
+//! A shard: one arbiter, one thread, and the contacts that live there.
+//!
+//! The actor of this module hosts many contacts: each has its own state, its own place in line and its own life cycle,
+//! and is decided one command at a time. An actix actor per contact was measured against it (`benches/hosting.rs`).
+//!
+//! Only this folder and `engine` know actix; everything that decides does not.
+
+mod entity;
+mod message;
+mod timers;
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
+use futures_util::FutureExt;
+use mainspring_eventlog::{AppendError, Append, EventLog, Expected, SnapshotStore};
+use mainspring_schemas::{ContactId, RecordId, Timestamp, codec::EncodeError};
+
+use self::{entity::{Entity, LoadError, load}, timers::Timers};
+pub(crate) use self::message::{Answer, Decide, Failure, Message, Reply, TakeOut, Verb};
+use crate::{
+    clock::Clock,
+    contact::{self, Command, Outcome, Policy, Turn},
+    entropy::Entropy,
+    rules::Rules,
+    writer::{InFlight, Stamp, contact_records},
+};
+
+/// How many due timers are served before the mailbox gets its turn again.
+const WAKES_PER_TURN: usize = 256;
+
+/// What all shards of an engine share.
+pub(crate) struct Shared {
+    pub log: Arc<dyn EventLog>,
+    pub snapshots: Arc<dyn SnapshotStore>,
+    pub clock: Arc<dyn Clock>,
+    pub policy: Policy,
+    pub live_contacts: AtomicUsize,
+    pub armed_timers: AtomicUsize,
+}
+
+/// When contacts are put aside.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Residence {
+    /// Most contacts kept in memory by one shard.
+    pub capacity: usize,
+    /// Contacts untouched for so long are put aside.
+    pub idle_after: Duration,
+    /// A contact with at least so many records since its last snapshot gets a new one when put aside.
+    pub snapshot_after: u64,
+}
+
+enum Slot {
+    /// Being read; whoever comes meanwhile waits here, in order.
+    Loading(Vec<Verb>),
+    Live(Box<Entity>),
+}
+
+/// One thread's share of all contacts.
+pub(crate) struct Shard {
+    shared: Arc<Shared>,
+    rules: Arc<Rules>,
+    residence: Residence,
+    contacts: HashMap<ContactId, Slot>,
+    /// Contacts by last use, oldest first; an entry may be out of date.
+    by_use: VecDeque<(ContactId, u64)>,
+    uses: u64,
+    timers: Timers,
+    entropy: Entropy,
+}
+
+impl Shard {
+    pub fn new(shared: Arc<Shared>, rules: Arc<Rules>, residence: Residence) -> Self {
+        Self {
+            shared,
+            rules,
+            residence,
+            contacts: HashMap::new(),
+            by_use: VecDeque::new(),
+            uses: 0,
+            timers: Timers::default(),
+            entropy: Entropy::default(),
+        }
+    }
+
+    /// Hands a verb to its contact, which is loaded first if need be.
+    fn dispatch(&mut self, verb: Verb, ctx: &mut Context<Self>) {
+        let id = verb.contact();
+        let reload = match self.contacts.get_mut(&id) {
+            Some(Slot::Loading(waiting)) => {
+                waiting.push(verb);
+                return;
+            }
+            Some(Slot::Live(entity)) => entity.is_stale(),
+            None => true,
+        };
+        if !reload {
+            self.act(verb);
+            return;
+        }
+        self.contacts.remove(&id);
+        let mut loading = Box::pin(load(Arc::clone(&self.shared.log), Arc::clone(&self.shared.snapshots), id));
+        // The embedded log answers at once; others are waited for without holding up the rest of the shard.
+        match (&mut loading).now_or_never() {
+            Some(loaded) => self.loaded(id, loaded, vec![verb]),
+            None => {
+                self.contacts.insert(id, Slot::Loading(vec![verb]));
+                ctx.spawn(loading.into_actor(self).map(move |loaded, shard, _| {
+                    let waiting = match shard.contacts.remove(&id) {
+                        Some(Slot::Loading(waiting)) => waiting,
+                        _ => Vec::new(),
+                    };
+                    shard.loaded(id, loaded, waiting);
+                }));
+            }
+        }
+    }
+
+    fn loaded(&mut self, id: ContactId, loaded: Result<Entity, LoadError>, waiting: Vec<Verb>) {
+        match loaded {
+            Ok(entity) => {
+                self.make_room();
+                self.contacts.insert(id, Slot::Live(Box::new(entity)));
+                self.by_use.push_back((id, self.uses));
+                self.shared.live_contacts.fetch_add(1, Ordering::Relaxed);
+                for verb in waiting {
+                    self.act(verb);
+                }
+            }
+            Err(error) => {
+                tracing::error!(contact = %id, %error, "a contact cannot be read");
+                for verb in waiting {
+                    verb.fail(Failure::Unreadable(error.to_string()));
+                }
+            }
+        }
+    }
+
+    /// Lets a live contact act.
+    fn act(&mut self, verb: Verb) {
+        let Some(Slot::Live(entity)) = self.contacts.get_mut(&verb.contact()) else { return };
+        self.uses += 1;
+        entity.last_use = self.uses;
+        match verb {
+            Verb::Decide(decide) => self.decide(*decide),
+            Verb::Take(take) => self.take(take),
+            Verb::View(_, reply) => entity.after_durable(Box::new({
+                let state = entity.state.clone();
+                move |result| drop(reply.send(result.map(|()| Box::new(state)).map_err(Failure::from)))
+            })),
+        }
+    }
+
+    fn decide(&mut self, decide: Decide) {
+        let Decide { contact, command, also, at, continuous, trace, in_flight, decided, reply } = decide;
+        let Some(Slot::Live(entity)) = self.contacts.get_mut(&contact) else { return };
+        let now = at.unwrap_or_else(|| self.shared.clock.now()).max(entity.state.settled);
+        let turn = Turn { contact, rules: &self.rules, policy: &self.shared.policy, now, continuous };
+        entity.snapshot_if_long(&*self.shared.snapshots, contact);
+        let before = entity.state.version;
+        let entropy = &mut self.entropy;
+        let decision = contact::decide(&mut entity.state, turn, command, &mut || entropy.record(now));
+        let wake_at = entity.state.wake_at();
+        let mut answer = Answer {
+            contact,
+            contact_key: entity.state.contact_key(),
+            outcome: decision.outcome,
+            entered: decision.entered,
+            left: decision.left,
+            unused: decision.unused,
+            position: None,
+        };
+        if decision.events.is_empty() {
+            if let Some(in_flight) = in_flight {
+                in_flight.finish(Err(AppendError::Refused("nothing was decided")));
+            }
+            entity.after_durable(Box::new(move |result| {
+                drop(reply.send(result.map(|()| answer).map_err(Failure::from)));
+            }));
+        } else {
+            let expected = before.map_or(Expected::NoStream, Expected::Version);
+            let stamp = Stamp { trace, wake_at, definitions: self.rules.revision };
+            let in_flight = in_flight.unwrap_or_else(InFlight::new);
+            entity.in_flight = Some(in_flight.clone());
+            let append = contact_records(contact, expected, &decision.events, stamp).map(|own| {
+                let streams = std::iter::once(own).chain(also).collect();
+                Append { recorded_at: now, streams }
+            });
+            submit(&*self.shared.log, append, in_flight, move |result| {
+                drop(reply.send(result.map(|position| {
+                    answer.position = Some(position);
+                    answer
+                })));
+            });
+        }
+        if let Some(decided) = decided {
+            let _ = decided.send(());
+        }
+        self.arm(contact, wake_at);
+    }
+
+    /// The loser's half of a merge: from now on it answers for nobody.
+    fn take(&mut self, take: TakeOut) {
+        let TakeOut { contact, survivor, at, in_flight, reply } = take;
+        let Some(Slot::Live(entity)) = self.contacts.get_mut(&contact) else { return };
+        let now = at.unwrap_or_else(|| self.shared.clock.now()).max(entity.state.settled);
+        let id = self.entropy.record(now);
+        let expected = entity.state.version.map_or(Expected::NoStream, Expected::Version);
+        let definitions = self.rules.revision;
+        let (taken, event) = contact::take(&mut entity.state, contact, survivor, now, definitions, id);
+        entity.in_flight = Some(in_flight);
+        let stamp = Stamp { trace: None, wake_at: None, definitions };
+        let half = contact_records(contact, expected, &[(id, event)], stamp);
+        let _ = reply.send(half.map(|half| (taken, half)).map_err(|error| Failure::Unreadable(error.to_string())));
+    }
+
+    fn arm(&mut self, contact: ContactId, wake_at: Option<Timestamp>) {
+        let Some(Slot::Live(entity)) = self.contacts.get_mut(&contact) else { return };
+        if entity.armed != wake_at {
+            self.timers.arm(contact, entity.armed, wake_at);
+            entity.armed = wake_at;
+            self.shared.armed_timers.store(self.timers.len(), Ordering::Relaxed);
+        }
+    }
+
+    /// Puts the longest unused contacts aside until there is room for one more.
+    fn make_room(&mut self) {
+        while self.contacts.len() >= self.residence.capacity {
+            if !self.put_one_aside(u64::MAX) {
+                return;
+            }
+        }
+    }
+
+    /// Puts the longest unused contact aside if its last use is not after `unused_since`. Contacts with an append on
+    /// its way stay: their state is ahead of the log.
+    fn put_one_aside(&mut self, unused_since: u64) -> bool {
+        for _ in 0..self.by_use.len() {
+            let Some((id, use_then)) = self.by_use.pop_front() else { return false };
+            let Some(Slot::Live(entity)) = self.contacts.get(&id) else { continue };
+            if entity.last_use != use_then || !entity.is_settled() {
+                self.by_use.push_back((id, entity.last_use));
+                if entity.last_use != use_then && unused_since == u64::MAX {
+                    continue;
+                }
+                return false;
+            }
+            if use_then > unused_since {
+                self.by_use.push_front((id, use_then));
+                return false;
+            }
+            if let Some(Slot::Live(entity)) = self.contacts.remove(&id) {
+                entity.snapshot(&*self.shared.snapshots, id, self.residence.snapshot_after);
+                self.shared.live_contacts.fetch_sub(1, Ordering::Relaxed);
+            }
+            return true;
+        }
+        false
+    }
+
+    /// Serves timers that are due, then plans the next visit.
+    fn serve_timers(&mut self, ctx: &mut Context<Self>) {
+        let now = self.shared.clock.now();
+        for _ in 0..WAKES_PER_TURN {
+            let Some(contact) = self.timers.take_due(now) else { break };
+            if let Some(Slot::Live(entity)) = self.contacts.get_mut(&contact) {
+                entity.armed = None;
+            }
+            self.dispatch(Verb::Decide(Box::new(Decide::unattended(contact, Command::Wake))), ctx);
+        }
+        self.shared.armed_timers.store(self.timers.len(), Ordering::Relaxed);
+        self.plan_visit(ctx);
+    }
+
+    /// Makes sure the shard looks again when its next timer is due.
+    fn plan_visit(&mut self, ctx: &mut Context<Self>) {
+        if !self.shared.clock.is_live() {
+            return;
+        }
+        let Some(due) = self.timers.unplanned_visit() else { return };
+        let wait = u64::try_from(due.since(self.shared.clock.now())).unwrap_or(0);
+        let visit = ctx.run_later(Duration::from_millis(wait), |shard, ctx| {
+            shard.timers.visited();
+            shard.serve_timers(ctx);
+        });
+        if let Some(earlier) = self.timers.planned(due, visit) {
+            ctx.cancel_future(earlier);
+        }
+    }
+}
+
+/// Submits an append; the outcome is told to whoever waits for it, then to `report`.
+fn submit(
+    log: &dyn EventLog,
+    append: Result<Append, EncodeError>,
+    in_flight: InFlight,
+    report: impl FnOnce(Result<u64, Failure>) + Send + 'static,
+) {
+    match append {
+        Ok(append) => log.submit(
+            append,
+            Box::new(move |result| {
+                in_flight.finish(result.as_ref().map(|_| ()).map_err(Clone::clone));
+                report(result.map(|appended| appended.last_position).map_err(Failure::from));
+            }),
+        ),
+        Err(error) => {
+            in_flight.finish(Err(AppendError::Refused("an event cannot be encoded")));
+            report(Err(Failure::Unreadable(error.to_string())));
+        }
+    }
+}
+
+impl Actor for Shard {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        let pace = self.residence.idle_after;
+        let mut uses_then = 0;
+        ctx.run_interval(pace, move |shard, _| {
+            while shard.put_one_aside(uses_then) {}
+            uses_then = shard.uses;
+        });
+    }
+}
+
+impl Handler<Message> for Shard {
+    type Result = ();
+
+    fn handle(&mut self, message: Message, ctx: &mut Self::Context) {
+        match message {
+            Message::Verb(verb) => self.dispatch(verb, ctx),
+            Message::Rules(rules, done) => {
+                self.rules = rules;
+                let _ = done.send(());
+            }
+            Message::Horizon(until, done) => {
+                self.timers.extend_horizon(until);
+                let _ = done.send(());
+            }
+            Message::Arm(wakes) => {
+                for (at, contact) in wakes {
+                    self.timers.arm(contact, None, Some(at));
+                }
+            }
+            Message::Stop(done) => {
+                for (id, slot) in self.contacts.drain() {
+                    if let Slot::Live(entity) = slot {
+                        entity.snapshot(&*self.shared.snapshots, id, self.residence.snapshot_after);
+                    }
+                }
+                let _ = done.send(());
+            }
+        }
+        self.plan_visit(ctx);
+    }
+}
+
+impl Decide {
+    /// A command nobody waits for.
+    fn unattended(contact: ContactId, command: Command) -> Self {
+        let (reply, _) = tokio::sync::oneshot::channel();
+        Self {
+            contact,
+            command,
+            also: Vec::new(),
+            at: None,
+            continuous: false,
+            trace: None,
+            in_flight: None,
+            decided: None,
+            reply,
+        }
+    }
+}
+
+/// The record id of an outcome, if it stored an event.
+pub(crate) fn stored_event(outcome: &Outcome) -> Option<RecordId> {
+    match outcome {
+        Outcome::Done { event, .. } => *event,
+        Outcome::Duplicate { event, .. } => Some(*event),
+        _ => None,
+    }
+}

@@ -1,0 +1,129 @@
+//! From decisions to appends, and what waits for an append to be durable.
+
+use std::sync::Arc;
+
+use compact_str::CompactString;
+use mainspring_eventlog::{AppendError, Expected, NewRecord, Position, StreamAppend};
+use mainspring_schemas::{
+    ContactId, RecordId, StreamName, Timestamp,
+    codec::{EncodeError, Encoded},
+    event::{ContactEvent, IdentityEvent, contact::EventRecorded, identity},
+};
+use parking_lot::Mutex;
+use uuid::Uuid;
+
+/// What is stored beside each record of one decision.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stamp {
+    pub trace: Option<Uuid>,
+    pub wake_at: Option<Timestamp>,
+    pub definitions: Position,
+}
+
+/// A record with everything around it.
+pub(crate) fn record(id: RecordId, encoded: Encoded, causation: Option<RecordId>, stamp: Stamp) -> NewRecord {
+    NewRecord {
+        id,
+        event_type: CompactString::const_new(encoded.event_type),
+        schema_version: encoded.schema_version,
+        causation,
+        trace: stamp.trace,
+        wake_at: stamp.wake_at,
+        definitions: stamp.definitions,
+        sealed_with: None,
+        payload: encoded.payload.into(),
+    }
+}
+
+/// The records of a contact's turn. All that follows from an application event names it as its cause.
+pub(crate) fn contact_records(
+    contact: ContactId,
+    expected: Expected,
+    events: &[(RecordId, ContactEvent)],
+    stamp: Stamp,
+) -> Result<StreamAppend, EncodeError> {
+    let is_cause = |event: &ContactEvent| matches!(event, ContactEvent::EventRecorded(EventRecorded { .. }));
+    let cause = events.iter().find(|(_, event)| is_cause(event)).or_else(|| events.first()).map(|(id, _)| *id);
+    let records = events
+        .iter()
+        .map(|(id, event)| Ok(record(*id, event.encode()?, cause.filter(|cause| cause != id), stamp)))
+        .collect::<Result<_, EncodeError>>()?;
+    Ok(StreamAppend { stream: StreamName::contact(contact), expected, records })
+}
+
+/// The claim of a key by a contact, or its release.
+pub(crate) fn identity_record(
+    stream: StreamName,
+    expected: Expected,
+    event: &IdentityEvent,
+    id: RecordId,
+    stamp: Stamp,
+) -> Result<StreamAppend, EncodeError> {
+    Ok(StreamAppend { stream, expected, records: vec![record(id, event.encode()?, None, stamp)] })
+}
+
+/// The event of a claim.
+pub(crate) fn claimed(contact: ContactId, at: Timestamp) -> IdentityEvent {
+    IdentityEvent::Claimed(identity::Claimed { at, contact })
+}
+
+/// The event of a release.
+pub(crate) fn released(at: Timestamp) -> IdentityEvent {
+    IdentityEvent::Released(identity::Released { at })
+}
+
+type Waiter = Box<dyn FnOnce(Result<(), AppendError>) + Send>;
+
+enum Status {
+    Pending(Vec<Waiter>),
+    Durable,
+    Failed(AppendError),
+}
+
+/// An append on its way to the disk. Answers that rest on it wait for it; a failed one tells the entity to reload.
+#[derive(Clone)]
+pub(crate) struct InFlight(Arc<Mutex<Status>>);
+
+impl InFlight {
+    pub fn new() -> Self {
+        Self(Arc::new(Mutex::new(Status::Pending(Vec::new()))))
+    }
+
+    /// Settles it and runs whoever waits.
+    pub fn finish(&self, result: Result<(), AppendError>) {
+        let status = match &result {
+            Ok(()) => Status::Durable,
+            Err(error) => Status::Failed(error.clone()),
+        };
+        let before = std::mem::replace(&mut *self.0.lock(), status);
+        if let Status::Pending(waiters) = before {
+            for waiter in waiters {
+                waiter(result.clone());
+            }
+        }
+    }
+
+    /// Runs `waiter` once the append is settled, at once if it is.
+    pub fn then(&self, waiter: Waiter) {
+        let result = {
+            let mut status = self.0.lock();
+            match &mut *status {
+                Status::Pending(waiters) => {
+                    waiters.push(waiter);
+                    return;
+                }
+                Status::Durable => Ok(()),
+                Status::Failed(error) => Err(error.clone()),
+            }
+        };
+        waiter(result);
+    }
+
+    pub fn is_durable(&self) -> bool {
+        matches!(*self.0.lock(), Status::Durable)
+    }
+
+    pub fn has_failed(&self) -> bool {
+        matches!(*self.0.lock(), Status::Failed(_))
+    }
+}
