@@ -1,0 +1,184 @@
+//! What the workers need of the rest of the system, as traits: nothing here knows a database, a log or an actor.
+//!
+//! The binary implements them. All are object safe; the worker holds each behind an `Arc`.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use compact_str::CompactString;
+use mainspring_schemas::{
+    DeliveryId, EndpointId, MessageId, Timestamp,
+    event::{delivery::Attempted, endpoint::{EndpointSettings, SigningSecret}},
+};
+use tokio::sync::watch;
+
+/// Place of a record in the whole log (the same number as the log's own `Position`).
+pub type Position = u64;
+
+/// A port could not do its work now: the same call may succeed later.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct PortError(#[from] pub Box<dyn std::error::Error + Send + Sync>);
+
+impl PortError {
+    /// Wraps whatever went wrong behind the port.
+    pub fn new(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self(source.into())
+    }
+}
+
+/// A delivery that waits for its first or next attempt (status `pending`, section 8).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueuedDelivery {
+    /// Which delivery.
+    pub id: DeliveryId,
+    /// To whom.
+    pub endpoint: EndpointId,
+    /// The message id every attempt carries (OB-50).
+    pub message: MessageId,
+    /// The catalog type, or `webhook.test`.
+    pub event_type: CompactString,
+    /// The envelope, rendered once when the event happened and never again (OB-52).
+    pub body: Bytes,
+    /// Position of the record that caused it: the order of first attempts (OB-131).
+    pub position: Position,
+    /// Attempts made so far.
+    pub attempts: u32,
+    /// When the next attempt is due; of no meaning while `attempts` is 0, because a first attempt is due at once.
+    pub due_at: Timestamp,
+}
+
+/// Which first attempts are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// All of them: the endpoint is enabled.
+    All,
+    /// Only `webhook.test`: the endpoint is disabled and everything else is held (OB-88, OB-177).
+    TestsOnly,
+}
+
+/// Where a listing of first attempts goes on: strictly after this delivery, by (position, id).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FirstAfter(pub Position, pub DeliveryId);
+
+/// Where a listing of retries goes on: strictly after this delivery, by (due instant, id).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RetryAfter(pub Timestamp, pub DeliveryId);
+
+/// The pending deliveries, as a projection of the log knows them (OB-64).
+///
+/// It may lag the log: the worker remembers every outcome it recorded until [`position`](Self::position) has passed
+/// it, and never sends a delivery whose row does not reflect that yet. Three promises make this safe:
+///
+/// * every answer reflects the log at least up to the position published before the call;
+/// * the published position never goes backwards while a worker runs (rebuild it behind a stopped worker);
+/// * when the worker starts, the queue has caught up with the log.
+///
+/// Only `pending` rows are listed: never terminal ones, never those of deleted endpoints. All calls are read-only and
+/// may be dropped half-way.
+#[async_trait]
+pub trait DeliveryQueue: Send + Sync + 'static {
+    /// The position up to which rows reflect the log, and its advances.
+    fn position(&self) -> watch::Receiver<Position>;
+
+    /// Endpoints with at least one pending delivery whose row was inserted or changed after `since`; with `None`, all
+    /// endpoints with a pending delivery. May name more than that, never less.
+    async fn endpoints_changed(&self, since: Option<Position>) -> Result<Vec<EndpointId>, PortError>;
+
+    /// Pending deliveries of one endpoint with no attempt so far, by (position, id), at most `limit`.
+    async fn first_attempts(
+        &self,
+        endpoint: EndpointId,
+        wanted: Wanted,
+        after: Option<FirstAfter>,
+        limit: usize,
+    ) -> Result<Vec<QueuedDelivery>, PortError>;
+
+    /// Pending deliveries of one endpoint with at least one attempt and due at or before `now`, by (due, id), at most
+    /// `limit`.
+    async fn retries(
+        &self,
+        endpoint: EndpointId,
+        now: Timestamp,
+        after: Option<RetryAfter>,
+        limit: usize,
+    ) -> Result<Vec<QueuedDelivery>, PortError>;
+
+    /// When the endpoint's next retry after `now` is due.
+    async fn next_retry(&self, endpoint: EndpointId, now: Timestamp) -> Result<Option<Timestamp>, PortError>;
+}
+
+/// An endpoint as it is right now (OB-83).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Endpoint {
+    /// Address, kind, configuration.
+    pub settings: EndpointSettings,
+    /// Its secrets, newest first; which of them sign is judged at signing time (OB-94).
+    pub secrets: Vec<SigningSecret>,
+    /// Whether deliveries flow; a disabled endpoint's are held (OB-88).
+    pub enabled: bool,
+}
+
+/// The endpoints, live: asked at every attempt, so it must answer from memory.
+pub trait Endpoints: Send + Sync + 'static {
+    /// The endpoint; `None` if there is none, or no longer.
+    fn get(&self, endpoint: EndpointId) -> Option<Arc<Endpoint>>;
+
+    /// A number that changes after any endpoint was created, changed, enabled, disabled or deleted.
+    fn revision(&self) -> watch::Receiver<u64>;
+}
+
+/// Why the worker disables an endpoint (OB-81).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DisableReason {
+    /// It answered 410 (OB-141).
+    Gone,
+}
+
+impl DisableReason {
+    /// The reason as recorded.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Gone => "gone",
+        }
+    }
+}
+
+/// Where outcomes become facts. Called concurrently; batching is the implementation's business.
+#[async_trait]
+pub trait OutcomeLog: Send + Sync + 'static {
+    /// Appends one outcome to the endpoint's delivery stream and returns once it is durable, with its position. Must
+    /// be idempotent by (delivery, attempt): the worker repeats a call that failed. An outcome nobody needs any more
+    /// (its endpoint was deleted) is answered with any position of the log so far.
+    async fn record(&self, endpoint: EndpointId, outcome: &Attempted) -> Result<Position, PortError>;
+
+    /// Disables the endpoint. Once this returned, [`Endpoints::get`] shows it disabled.
+    async fn disable(&self, endpoint: EndpointId, at: Timestamp, reason: DisableReason) -> Result<(), PortError>;
+}
+
+/// The worker's time.
+#[async_trait]
+pub trait Clock: Send + Sync + 'static {
+    /// The current instant.
+    fn now(&self) -> Timestamp;
+
+    /// Returns at `at` or shortly after it.
+    ///
+    /// The default sleeps on the runtime's timer in short stretches and looks at the clock in between, because that
+    /// timer stands still while the machine is suspended and knows nothing of a clock that was set.
+    async fn sleep_until(&self, at: Timestamp) {
+        const STRETCH_MS: i64 = 10_000;
+        loop {
+            let wait = at.since(self.now()).min(STRETCH_MS);
+            let Ok(wait @ 1..) = u64::try_from(wait) else { return };
+            tokio::time::sleep(Duration::from_millis(wait)).await;
+        }
+    }
+}
+
+/// The worker's randomness: only for jitter, so any good generator will do.
+pub trait Random: Send + Sync + 'static {
+    /// A number uniform in [0, 1).
+    fn unit(&self) -> f64;
+}
