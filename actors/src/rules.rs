@@ -6,8 +6,9 @@ use compact_str::CompactString;
 use mainspring_eventlog::Position;
 use mainspring_schemas::{
     BucketId, Timestamp,
-    criteria::{self, Check, Criteria},
+    criteria::{CompositeOperator, Criteria, EventCheck, EventLeaf, Touches},
     definition::{BucketDefinition, EntryLimit},
+    duration::DurationSpec,
 };
 
 /// One bucket's definition, ready to decide by.
@@ -38,16 +39,16 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// Compiles a definition; `None` if it has no criteria to decide by.
+    /// Compiles a definition.
     pub fn new(
         definition: Arc<BucketDefinition>,
         enabled: bool,
         activated_position: Position,
         activated_at: Timestamp,
-    ) -> Option<Self> {
-        let criteria = definition.criteria.clone()?;
-        let millis = |duration: &Option<mainspring_schemas::duration::DurationSpec>| duration.as_ref().map(|d| d.millis());
-        Some(Self {
+    ) -> Self {
+        let criteria = definition.criteria.clone();
+        let millis = |duration: &Option<DurationSpec>| duration.as_ref().map(DurationSpec::millis);
+        Self {
             enabled,
             activated_position,
             activated_at,
@@ -59,7 +60,7 @@ impl Rule {
             anchor_event: anchor_event(&criteria),
             criteria,
             definition,
-        })
+        }
     }
 
     /// The bucket's id.
@@ -75,7 +76,7 @@ impl Rule {
 
 fn single_event(criteria: &Criteria) -> Option<CompactString> {
     match criteria {
-        Criteria::Event(leaf) => Some(CompactString::from(leaf.event_name.as_str())),
+        Criteria::Event(leaf) => Some(leaf.event_name.clone()),
         _ => None,
     }
 }
@@ -84,16 +85,16 @@ fn single_event(criteria: &Criteria) -> Option<CompactString> {
 fn anchor_event(criteria: &Criteria) -> Option<CompactString> {
     match criteria {
         Criteria::Event(leaf) if leaf.within.is_some() => single_event(criteria),
-        Criteria::Composite(composite) if composite.operator == criteria::Combinator::And => {
+        Criteria::Composite(composite) if composite.operator == CompositeOperator::And => {
             let [Criteria::Event(a), Criteria::Event(b)] = composite.conditions.as_slice() else { return None };
-            let lapsed = |ever: &criteria::EventLeaf, absent: &criteria::EventLeaf| {
+            let lapsed = |ever: &EventLeaf, absent: &EventLeaf| {
                 ever.event_name == absent.event_name
-                    && ever.check == Check::Exists
+                    && ever.check == EventCheck::Exists
                     && ever.within.is_none()
-                    && absent.check == Check::NotExists
+                    && absent.check == EventCheck::NotExists
                     && absent.within.is_some()
             };
-            (lapsed(a, b) || lapsed(b, a)).then(|| CompactString::from(a.event_name.as_str()))
+            (lapsed(a, b) || lapsed(b, a)).then(|| a.event_name.clone())
         }
         _ => None,
     }
@@ -119,12 +120,12 @@ impl Rules {
             if !rule.enabled {
                 continue;
             }
-            let touches = criteria::touches(&rule.criteria);
+            let touches = Touches::of(&rule.criteria);
             for event in &touches.events {
-                set.by_event.entry(CompactString::from(event.as_str())).or_default().push(index);
+                set.by_event.entry(event.clone()).or_default().push(index);
             }
             for property in &touches.properties {
-                set.by_property.entry(CompactString::from(property.as_str())).or_default().push(index);
+                set.by_property.entry(property.clone()).or_default().push(index);
             }
             if touches.wildcard {
                 set.wildcard.push(index);

@@ -1,0 +1,9 @@
+//! Endpoints of outbound webhooks: configuration, secrets, and the outcomes of what was sent to them.
+
+mod decide;
+mod service;
+mod state;
+
+pub use decide::{EndpointPatch, Rotated};
+pub use service::{EndpointView, Endpoints, TestDelivery};
+pub use state::EndpointState;

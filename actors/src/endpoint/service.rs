@@ -1,0 +1,333 @@
+//! Commands on endpoints, one at a time each, and the live view that delivery workers read at every attempt (OB-83).
+
+use std::{collections::HashMap, sync::Arc};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use mainspring_eventlog::{Append, AppendError, Expected, NewRecord, Position, StreamAppend};
+use mainspring_schemas::{
+    DeliveryId, EndpointId, MessageId, RecordId, StreamName, Timestamp,
+    catalog::WEBHOOK_TEST,
+    event::{
+        DeliveryEvent, EndpointEvent,
+        delivery::Attempted,
+        endpoint::{EndpointCreated, EndpointDeleted, EndpointDisabled, EndpointSettings, SigningSecret, TestRequested},
+    },
+};
+use parking_lot::RwLock;
+use serde_json::{Value, json};
+
+use super::{
+    decide::{self, EndpointPatch, Rotated, SIGNED_KIND},
+    state::EndpointState,
+};
+use crate::{
+    api::EngineError,
+    engine::{Core, StartError},
+    writer::{Stamp, record},
+};
+
+/// Records read at a time.
+const PAGE: usize = 256;
+
+/// An endpoint as the admin plane shows it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EndpointView {
+    /// Its id.
+    pub id: EndpointId,
+    /// What an operator configured.
+    pub settings: EndpointSettings,
+    /// The first twelve characters of its newest secret.
+    pub secret_prefix: Option<String>,
+    /// Until when the secret before the newest signs.
+    pub previous_secret_expires_at: Option<Timestamp>,
+    /// Whether nothing is sent.
+    pub disabled: bool,
+    /// Why: `operator`, `gone`, `failing`.
+    pub disabled_reason: Option<String>,
+    /// Since when.
+    pub disabled_at: Option<Timestamp>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When its configuration last changed.
+    pub updated_at: Timestamp,
+    /// The last position written; reads wait for it.
+    pub position: Position,
+}
+
+/// A test delivery that is on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TestDelivery {
+    /// The delivery.
+    pub delivery: DeliveryId,
+    /// The message.
+    pub message: MessageId,
+    /// The record that causes it.
+    pub position: Position,
+}
+
+/// All endpoints.
+pub struct Endpoints {
+    core: Arc<Core>,
+    live: RwLock<HashMap<EndpointId, Arc<EndpointState>>>,
+    writing: tokio::sync::Mutex<()>,
+}
+
+fn view(id: EndpointId, state: &EndpointState, position: Position) -> EndpointView {
+    EndpointView {
+        id,
+        settings: state.settings.clone(),
+        secret_prefix: state.secrets.first().map(|secret| prefix(&secret.secret)),
+        previous_secret_expires_at: state.secrets.get(1).and_then(|secret| secret.expires_at),
+        disabled: state.disabled.is_some(),
+        disabled_reason: state.disabled.as_ref().map(|(reason, _)| reason.clone()),
+        disabled_at: state.disabled.as_ref().map(|(_, at)| *at),
+        created_at: state.created_at,
+        updated_at: state.updated_at,
+        position,
+    }
+}
+
+fn prefix(secret: &str) -> String {
+    secret.chars().take(12).collect()
+}
+
+fn append_error(error: &AppendError) -> EngineError {
+    match error {
+        AppendError::Conflict { .. } | AppendError::Unavailable(_) => EngineError::Overloaded,
+        error => EngineError::LogFailed(error.to_string()),
+    }
+}
+
+impl Endpoints {
+    /// Reads all endpoints.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub(crate) async fn open(core: Arc<Core>) -> Result<Self, StartError> {
+        let ids = core.population.endpoints().await?;
+        let service = Self { core, live: RwLock::default(), writing: tokio::sync::Mutex::default() };
+        for id in ids {
+            service.load(id).await?;
+        }
+        Ok(service)
+    }
+
+    async fn load(&self, id: EndpointId) -> Result<(), StartError> {
+        let stream = StreamName::endpoint(id);
+        let mut state = None;
+        let mut next = 0;
+        loop {
+            let records = self.core.log().read_stream(&stream, next, PAGE).await?;
+            for found in &records {
+                let event = EndpointEvent::decode(&found.event_type, found.schema_version, &found.payload)?;
+                EndpointState::apply(&mut state, &event, found.version);
+                next = found.version + 1;
+            }
+            if records.len() < PAGE {
+                break;
+            }
+        }
+        if let Some(state) = state.filter(|state| !state.deleted) {
+            self.live.write().insert(id, Arc::new(state));
+        }
+        Ok(())
+    }
+
+    /// An endpoint as it is right now; `None` if there is none or it is deleted.
+    pub fn live(&self, id: EndpointId) -> Option<Arc<EndpointState>> {
+        self.live.read().get(&id).cloned()
+    }
+
+    fn known(&self, id: EndpointId) -> Result<Arc<EndpointState>, EngineError> {
+        self.live(id).ok_or(EngineError::NotFound)
+    }
+
+    fn fresh_secret(&self) -> String {
+        format!("whsec_{}", STANDARD.encode(self.core.entropy.lock().bytes::<32>()))
+    }
+
+    /// Appends events and makes them live. The caller holds `writing`.
+    async fn write(
+        &self,
+        id: EndpointId,
+        mut state: Option<EndpointState>,
+        events: Vec<EndpointEvent>,
+    ) -> Result<(EndpointView, Option<RecordId>), EngineError> {
+        let now = self.core.now();
+        let mut position = self.core.log().durable_end().saturating_sub(1);
+        let mut first = None;
+        if !events.is_empty() {
+            let expected = state.as_ref().map_or(Expected::NoStream, |state| Expected::Version(state.version));
+            let records = self.records(&events, now)?;
+            first = records.first().map(|record| record.id);
+            let streams = vec![StreamAppend { stream: StreamName::endpoint(id), expected, records }];
+            let appended = self.core.log().append(Append { recorded_at: now, streams }).await;
+            position = appended.map_err(|error| append_error(&error))?.last_position;
+        }
+        for event in &events {
+            let version = state.as_ref().map_or(0, |state| state.version + 1);
+            EndpointState::apply(&mut state, event, version);
+        }
+        let state = state.ok_or(EngineError::NotFound)?;
+        let view = view(id, &state, position);
+        if state.deleted {
+            self.live.write().remove(&id);
+        } else {
+            self.live.write().insert(id, Arc::new(state));
+        }
+        Ok((view, first))
+    }
+
+    fn records(&self, events: &[EndpointEvent], now: Timestamp) -> Result<Vec<NewRecord>, EngineError> {
+        let stamp = Stamp { trace: None, wake_at: None, definitions: 0 };
+        let mut entropy = self.core.entropy.lock();
+        events
+            .iter()
+            .map(|event| {
+                let encoded = event.encode().map_err(|error| EngineError::LogFailed(error.to_string()))?;
+                Ok(record(entropy.record(now), encoded, None, stamp))
+            })
+            .collect()
+    }
+
+    /// Creates an endpoint; a signed one's secret is returned this once (OB-92).
+    ///
+    /// # Errors
+    /// [`EngineError::Overloaded`] or [`EngineError::LogFailed`].
+    pub async fn create(
+        &self,
+        mut settings: EndpointSettings,
+        disabled: bool,
+    ) -> Result<(EndpointView, Option<String>), EngineError> {
+        let _one_at_a_time = self.writing.lock().await;
+        let now = self.core.now();
+        let id = self.core.entropy.lock().endpoint(now);
+        settings.event_types = decide::distinct(settings.event_types);
+        let secret = (settings.kind == SIGNED_KIND).then(|| self.fresh_secret());
+        let event = EndpointEvent::Created(EndpointCreated {
+            at: now,
+            settings,
+            secret: secret.clone().map(|secret| SigningSecret { secret, expires_at: None }),
+            disabled,
+        });
+        let (view, _) = self.write(id, None, vec![event]).await?;
+        Ok((view, secret))
+    }
+
+    /// An endpoint, as of everything acknowledged.
+    ///
+    /// # Errors
+    /// None today; an adapter that must ask the log may fail.
+    pub async fn get(&self, id: EndpointId) -> Result<Option<EndpointView>, EngineError> {
+        let position = self.core.log().durable_end().saturating_sub(1);
+        Ok(self.live(id).map(|state| view(id, &state, position)))
+    }
+
+    /// Changes an endpoint; returns a secret if the change made one (OB-93).
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`], else as [`Endpoints::create`].
+    pub async fn update(
+        &self,
+        id: EndpointId,
+        patch: EndpointPatch,
+    ) -> Result<(EndpointView, Option<String>), EngineError> {
+        let _one_at_a_time = self.writing.lock().await;
+        let state = self.known(id)?;
+        let (events, secret) = decide::patch(&state, patch, self.core.now(), || self.fresh_secret());
+        let (view, _) = self.write(id, Some((*state).clone()), events).await?;
+        Ok((view, secret))
+    }
+
+    /// Ends an endpoint for good (OB-87).
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`], else as [`Endpoints::create`].
+    pub async fn delete(&self, id: EndpointId) -> Result<Position, EngineError> {
+        let _one_at_a_time = self.writing.lock().await;
+        let state = self.known(id)?;
+        let event = EndpointEvent::Deleted(EndpointDeleted { at: self.core.now() });
+        let (view, _) = self.write(id, Some((*state).clone()), vec![event]).await?;
+        Ok(view.position)
+    }
+
+    /// Gives an endpoint a new secret (OB-94).
+    ///
+    /// # Errors
+    /// [`EngineError::State`] if its kind has none, else as [`Endpoints::update`].
+    pub async fn rotate(&self, id: EndpointId, grace_seconds: u32) -> Result<Rotated, EngineError> {
+        let _one_at_a_time = self.writing.lock().await;
+        let state = self.known(id)?;
+        if state.settings.kind != SIGNED_KIND {
+            return Err(EngineError::State("Endpoint kind has no signing secret".to_owned()));
+        }
+        let secret = self.fresh_secret();
+        let grace = i64::from(grace_seconds) * 1000;
+        let event = decide::rotate(&state, secret.clone(), grace, self.core.now());
+        let previous_expires_at = event.secrets.get(1).and_then(|old| old.expires_at);
+        self.write(id, Some((*state).clone()), vec![EndpointEvent::SecretRotated(event)]).await?;
+        Ok(Rotated { secret_prefix: prefix(&secret), secret, previous_expires_at })
+    }
+
+    /// Asks for a test delivery (OB-177).
+    ///
+    /// # Errors
+    /// As [`Endpoints::update`].
+    pub async fn test(&self, id: EndpointId) -> Result<TestDelivery, EngineError> {
+        let _one_at_a_time = self.writing.lock().await;
+        let state = self.known(id)?;
+        let now = self.core.now();
+        let data = json!({
+            "message": "Mainspring test event",
+            "endpointId": id,
+            "sentAt": now,
+            "userId": format!("test_{id}"),
+            "to": "test@mainspring.example",
+        });
+        let Value::Object(data) = data else { return Err(EngineError::NotFound) };
+        let event = EndpointEvent::TestRequested(TestRequested { at: now, data });
+        let (view, record) = self.write(id, Some((*state).clone()), vec![event]).await?;
+        let record = record.ok_or(EngineError::NotFound)?;
+        let message = MessageId::of(record, WEBHOOK_TEST);
+        Ok(TestDelivery { delivery: DeliveryId::of(&message, id), message, position: view.position })
+    }
+
+    /// Stops deliveries because the receiver says it is gone, or fails for too long (OB-152).
+    ///
+    /// # Errors
+    /// As [`Endpoints::update`].
+    pub async fn disable(&self, id: EndpointId, reason: &str) -> Result<(), EngineError> {
+        let _one_at_a_time = self.writing.lock().await;
+        let state = self.known(id)?;
+        if state.disabled.is_some() {
+            return Ok(());
+        }
+        let event = EndpointDisabled { at: self.core.now(), reason: reason.to_owned() };
+        self.write(id, Some((*state).clone()), vec![EndpointEvent::Disabled(event)]).await?;
+        Ok(())
+    }
+
+    /// Records what became of an attempt; durable when this returns.
+    ///
+    /// # Errors
+    /// [`EngineError::Overloaded`] or [`EngineError::LogFailed`].
+    pub async fn record_attempt(&self, id: EndpointId, attempted: Attempted) -> Result<Position, EngineError> {
+        let now = self.core.now();
+        let encoded = DeliveryEvent::Attempted(attempted)
+            .encode()
+            .map_err(|error| EngineError::LogFailed(error.to_string()))?;
+        let record_id = self.core.entropy.lock().record(now);
+        let stamp = Stamp { trace: None, wake_at: None, definitions: 0 };
+        let append = Append {
+            recorded_at: now,
+            streams: vec![StreamAppend {
+                stream: StreamName::deliveries(id),
+                // One stream holds the outcomes of many deliveries at once; their order does not matter.
+                expected: Expected::Any,
+                records: vec![record(record_id, encoded, None, stamp)],
+            }],
+        };
+        let appended = self.core.log().append(append).await.map_err(|error| append_error(&error))?;
+        Ok(appended.last_position)
+    }
+}

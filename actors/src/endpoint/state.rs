@@ -1,0 +1,75 @@
+//! What is true about one endpoint, and how each event changes it.
+
+use mainspring_schemas::{
+    Timestamp,
+    event::{
+        EndpointEvent,
+        endpoint::{EndpointSettings, SigningSecret},
+    },
+};
+
+/// One endpoint, as the replay of its stream gives it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EndpointState {
+    /// What an operator configured.
+    pub settings: EndpointSettings,
+    /// Secrets, newest first; some may have ended.
+    pub secrets: Vec<SigningSecret>,
+    /// Why and since when nothing is sent.
+    pub disabled: Option<(String, Timestamp)>,
+    /// Whether it is gone for good.
+    pub deleted: bool,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When its configuration last changed (OB-80).
+    pub updated_at: Timestamp,
+    /// Version of its last record.
+    pub version: u64,
+}
+
+impl EndpointState {
+    /// The secrets that sign at an instant, newest first (OB-94).
+    pub fn signing_secrets(&self, now: Timestamp) -> impl Iterator<Item = &str> {
+        self.secrets
+            .iter()
+            .filter(move |secret| secret.expires_at.is_none_or(|end| end > now))
+            .map(|secret| secret.secret.as_str())
+    }
+
+    /// Brings `state` to where it is after `event`. An event of a stream that was never created is ignored.
+    pub fn apply(state: &mut Option<Self>, event: &EndpointEvent, version: u64) {
+        if let EndpointEvent::Created(created) = event {
+            *state = Some(Self {
+                settings: created.settings.clone(),
+                secrets: created.secret.iter().cloned().collect(),
+                disabled: created.disabled.then(|| ("operator".to_owned(), created.at)),
+                deleted: false,
+                created_at: created.at,
+                updated_at: created.at,
+                version,
+            });
+        }
+        let Some(state) = state else { return };
+        state.version = version;
+        match event {
+            EndpointEvent::Created(_) | EndpointEvent::TestRequested(_) => {}
+            EndpointEvent::Updated(updated) => {
+                state.settings = updated.settings.clone();
+                state.updated_at = updated.at;
+            }
+            EndpointEvent::SecretRotated(rotated) => {
+                state.secrets = rotated.secrets.clone();
+                state.updated_at = rotated.at;
+            }
+            EndpointEvent::Disabled(disabled) => {
+                state.disabled = Some((disabled.reason.clone(), disabled.at));
+                state.updated_at = disabled.at;
+            }
+            EndpointEvent::Enabled(enabled) => {
+                state.disabled = None;
+                state.updated_at = enabled.at;
+            }
+            EndpointEvent::Deleted(_) => state.deleted = true,
+        }
+    }
+}

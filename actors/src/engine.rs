@@ -1,0 +1,172 @@
+//! The handle to everything: resolves calls, sends them to their contacts, and answers when the log has them.
+
+mod call;
+mod resolve;
+mod start;
+mod wakes;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
+
+use actix::{Addr, ArbiterHandle};
+use mainspring_eventlog::{EventLog, Position};
+use mainspring_schemas::{ContactId, Timestamp};
+use parking_lot::RwLock;
+use tokio::sync::oneshot;
+
+pub use self::{
+    call::{Deletion, Pending, Timing},
+    start::{Options, StartError},
+};
+use crate::{
+    access::AccessKeys,
+    api::EngineError,
+    bucket::Buckets,
+    endpoint::Endpoints,
+    entropy::Entropy,
+    identity::{Directory, KeyedLocks},
+    population::Population,
+    rules::Rules,
+    shard::{Failure, Message, Shard, Shared, Verb},
+};
+
+/// The engine. Clones are handles to the same one.
+#[derive(Clone)]
+pub struct Engine {
+    core: Arc<Core>,
+    access: Arc<AccessKeys>,
+    endpoints: Arc<Endpoints>,
+    buckets: Arc<Buckets>,
+}
+
+/// How the engine is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineHealth {
+    /// Whether calls are taken.
+    pub accepting: bool,
+    /// The position the next durable record will have.
+    pub log_position: Position,
+    /// Contacts in memory.
+    pub live_contacts: usize,
+    /// Timers in memory.
+    pub armed_timers: usize,
+    /// Why calls are not taken.
+    pub reason: Option<String>,
+}
+
+/// What the parts of the engine share.
+pub(crate) struct Core {
+    pub shared: Arc<Shared>,
+    pub directory: Directory,
+    pub key_locks: KeyedLocks,
+    pub contact_locks: KeyedLocks,
+    pub shards: Vec<Addr<Shard>>,
+    /// Where calls run that change who owns a key: they must end even if their caller goes away.
+    pub resolver: ArbiterHandle,
+    pub rules: RwLock<Arc<Rules>>,
+    pub population: Arc<dyn Population>,
+    pub entropy: parking_lot::Mutex<Entropy>,
+    pub stopping: AtomicBool,
+    pub refused: AtomicU64,
+}
+
+impl Core {
+    /// The engine's time.
+    pub fn now(&self) -> Timestamp {
+        self.shared.clock.now()
+    }
+
+    /// The log.
+    pub fn log(&self) -> &Arc<dyn EventLog> {
+        &self.shared.log
+    }
+
+    /// Hands something to the shard that owns a contact, or says that it is full.
+    pub fn send(&self, verb: Verb) -> Result<(), EngineError> {
+        if self.stopping.load(Ordering::Relaxed) {
+            return Err(EngineError::Overloaded);
+        }
+        let low = verb.contact().0.as_u128() as u64;
+        let shard = &self.shards[(low % self.shards.len() as u64) as usize];
+        shard.try_send(Message::Verb(verb)).map_err(|_| {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            EngineError::Overloaded
+        })
+    }
+
+    /// Waits for an answer from a shard.
+    pub async fn answer<T>(receiver: oneshot::Receiver<Result<T, Failure>>) -> Result<T, Failure> {
+        receiver.await.unwrap_or_else(|_| Err(Failure::Unavailable))
+    }
+}
+
+impl From<Failure> for EngineError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Conflict | Failure::Unavailable => Self::Overloaded,
+            Failure::Log(reason) | Failure::Unreadable(reason) => Self::LogFailed(reason),
+        }
+    }
+}
+
+impl Engine {
+    /// The engine's time.
+    pub fn now(&self) -> Timestamp {
+        self.core.now()
+    }
+
+    /// API keys.
+    pub fn keys(&self) -> &AccessKeys {
+        &self.access
+    }
+
+    /// Endpoints of outbound webhooks.
+    pub fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
+    /// Buckets: definitions in force, switches, back-fills.
+    pub fn buckets(&self) -> &Buckets {
+        &self.buckets
+    }
+
+    /// The log everything stands in.
+    pub fn log(&self) -> &Arc<dyn EventLog> {
+        self.core.log()
+    }
+
+    /// How the engine is.
+    pub fn health(&self) -> EngineHealth {
+        let stopping = self.core.stopping.load(Ordering::Relaxed);
+        let log = self.core.log().health();
+        EngineHealth {
+            accepting: !stopping && log.is_ok(),
+            log_position: self.core.log().durable_end(),
+            live_contacts: self.core.shared.live_contacts.load(Ordering::Relaxed),
+            armed_timers: self.core.shared.armed_timers.load(Ordering::Relaxed),
+            reason: if stopping { Some("stopping".to_owned()) } else { log.err().map(|reason| reason.to_string()) },
+        }
+    }
+
+    /// The owner of a contact id's actor may answer for another one; this is who does now.
+    ///
+    /// # Errors
+    /// [`EngineError::LogFailed`] if the log cannot be read.
+    pub async fn answers_for(&self, contact: ContactId) -> Result<Option<ContactId>, EngineError> {
+        self.core.directory.answers_for(contact).await.map_err(|error| EngineError::LogFailed(error.to_string()))
+    }
+
+    /// Takes no more calls, lets those in line end, and saves snapshots of what is in memory.
+    pub async fn stop(&self) {
+        self.core.stopping.store(true, Ordering::SeqCst);
+        for shard in &self.core.shards {
+            let (done, stopped) = oneshot::channel();
+            if shard.send(Message::Stop(done)).await.is_ok() {
+                let _ = stopped.await;
+            }
+        }
+        self.core.shared.snapshots.flush().await;
+    }
+}

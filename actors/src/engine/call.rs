@@ -1,0 +1,332 @@
+//! Calls that name a person by keys: events, upserts, finds, deletes.
+
+use compact_str::CompactString;
+use mainspring_eventlog::Position;
+use mainspring_schemas::{
+    ContactId, Properties, RecordId, Timestamp,
+    event::contact::Via,
+    identity::{IdentityKey, KeyKind},
+};
+use sha2::{Digest, Sha256};
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::{Core, Engine};
+use crate::{
+    api::{ContactView, EngineError, Identity, IngestCall, IngestOutcome, UpsertCall, UpsertOutcome},
+    contact::{Call, Command, NewEvent, Outcome},
+    shard::{Answer, Decide, Failure, Verb, stored_event},
+};
+
+/// When a call is decided.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timing {
+    /// The instant; the engine's clock if absent.
+    pub at: Option<Timestamp>,
+    /// See [`crate::contact::Turn::continuous`].
+    pub continuous: bool,
+}
+
+/// A contact that was deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deletion {
+    /// Who.
+    pub contact: ContactId,
+    /// The last record written.
+    pub position: Position,
+}
+
+/// A call that is in line: nothing sent later can overtake it. The answer follows when it is durable.
+pub struct Pending {
+    engine: Engine,
+    request: Request,
+    answer: oneshot::Receiver<Result<Answer, Failure>>,
+}
+
+/// What a call needs again if its first way turns out to be closed.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub identity: Identity,
+    pub timing: Timing,
+    pub trace: Option<Uuid>,
+}
+
+impl Pending {
+    async fn answer(self) -> Result<Answer, EngineError> {
+        match Core::answer(self.answer).await {
+            Ok(Answer { unused: Some(call), .. }) => {
+                // A merge or a deletion came in between: resolve anew, in turn with whoever changes these keys.
+                let (answer, _) = self.engine.resolve_in_turn(self.request, *call).await?;
+                Core::answer(answer).await.map_err(EngineError::from)
+            }
+            Ok(answer) => Ok(answer),
+            Err(failure) => Err(failure.into()),
+        }
+    }
+
+    /// The answer to an event, once it is durable.
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    pub async fn ingested(self) -> Result<IngestOutcome, EngineError> {
+        let answer = self.answer().await?;
+        let (stored, same_request) = match &answer.outcome {
+            Outcome::Done { .. } => (true, None),
+            Outcome::Duplicate { same_request, .. } => (false, Some(*same_request)),
+            outcome => return Err(refusal(outcome)),
+        };
+        Ok(IngestOutcome {
+            stored,
+            event_id: stored_event(&answer.outcome).unwrap_or(RecordId(Uuid::nil())),
+            same_request,
+            contact_id: answer.contact,
+            contact_key: answer.contact_key,
+            entered: answer.entered,
+            left: answer.left,
+            position: answer.position,
+        })
+    }
+
+    /// The answer to an upsert, once it is durable.
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    pub async fn upserted(self) -> Result<UpsertOutcome, EngineError> {
+        let answer = self.answer().await?;
+        match answer.outcome {
+            Outcome::Done { created, merged, .. } => Ok(UpsertOutcome {
+                id: answer.contact,
+                created,
+                linked: !created,
+                merged,
+                contact_key: answer.contact_key,
+                position: answer.position,
+            }),
+            outcome => Err(refusal(&outcome)),
+        }
+    }
+}
+
+fn refusal(outcome: &Outcome) -> EngineError {
+    match outcome {
+        Outcome::Refused(reason) => EngineError::Refused((*reason).to_owned()),
+        Outcome::Gone => EngineError::NotFound,
+        _ => EngineError::Overloaded,
+    }
+}
+
+/// Digest of a request, to tell a repeat from a reuse of its key (IK-02).
+fn request_digest(call: &IngestCall) -> u64 {
+    let body = serde_json::json!([
+        call.identity.external, call.identity.email, call.identity.anonymous, call.name, call.event_properties,
+        call.contact_properties, call.occurred_at,
+    ]);
+    let digest = Sha256::digest(body.to_string().as_bytes());
+    digest[..8].iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+}
+
+impl Engine {
+    /// Stores an event and decides everything it causes (IG-01); answers when that is durable.
+    ///
+    /// # Errors
+    /// See [`EngineError`]; nothing was stored then, except with `LogFailed`, where it is unknown.
+    pub async fn ingest(&self, call: IngestCall) -> Result<IngestOutcome, EngineError> {
+        self.submit_ingest(call, Timing::default()).await?.ingested().await
+    }
+
+    /// Stores events in order, each as if sent alone, without waiting for one before the next is in line (DP-15).
+    pub async fn ingest_batch(&self, calls: Vec<IngestCall>) -> Vec<Result<IngestOutcome, EngineError>> {
+        let mut pending = Vec::with_capacity(calls.len());
+        for call in calls {
+            pending.push(self.submit_ingest(call, Timing::default()).await);
+        }
+        let mut outcomes = Vec::with_capacity(pending.len());
+        for item in pending {
+            outcomes.push(match item {
+                Ok(pending) => pending.ingested().await,
+                Err(error) => Err(error),
+            });
+        }
+        outcomes
+    }
+
+    /// Puts an event in line and returns before it is durable.
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    pub async fn submit_ingest(&self, call: IngestCall, timing: Timing) -> Result<Pending, EngineError> {
+        let request = if call.idempotency_key.is_some() { request_digest(&call) } else { 0 };
+        let event = NewEvent {
+            name: call.name,
+            properties: call.event_properties,
+            occurred_at: call.occurred_at,
+            source: call.source,
+            idempotency_key: call.idempotency_key,
+            request,
+        };
+        let via = if call.source == mainspring_schemas::event::contact::Source::Import { Via::Import } else { Via::Attached };
+        let inner = empty_call(call.contact_properties, Some(event), via);
+        self.submit(Request { identity: call.identity, timing, trace: call.trace }, inner).await
+    }
+
+    /// Creates or changes a contact explicitly (CT-40); answers when that is durable.
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    pub async fn upsert(&self, call: UpsertCall) -> Result<UpsertOutcome, EngineError> {
+        let request = Request { identity: call.identity, timing: Timing::default(), trace: call.trace };
+        self.submit(request, empty_call(call.properties, None, call.via)).await?.upserted().await
+    }
+
+    /// Patches the properties of a contact named by its id (CT-83).
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`] if nobody answers for the id.
+    pub async fn patch_contact(&self, id: ContactId, properties: Properties) -> Result<UpsertOutcome, EngineError> {
+        let contact = self.answers_for(id).await?.ok_or(EngineError::NotFound)?;
+        let request = Request { identity: Identity::default(), timing: Timing::default(), trace: None };
+        let answer = self.send_call(contact, &request, empty_call(properties, None, Via::Attached))?;
+        let pending = Pending { engine: self.clone(), request, answer };
+        match pending.upserted().await {
+            // Merged or deleted in between: once more by whoever answers now.
+            Err(EngineError::NoIdentity) => Err(EngineError::NotFound),
+            outcome => outcome,
+        }
+    }
+
+    async fn submit(&self, request: Request, call: Call) -> Result<Pending, EngineError> {
+        if request.identity.external.is_none() && request.identity.email.is_none() && request.identity.discord.is_none() {
+            return Err(EngineError::NoIdentity);
+        }
+        let answer = match self.known_owner(&request.identity) {
+            Some(contact) => {
+                let mut call = call;
+                call.keys = request.identity.keys().cloned().collect();
+                self.send_call(contact, &request, call)?
+            }
+            None => self.resolve_in_turn(request.clone(), call).await?.0,
+        };
+        Ok(Pending { engine: self.clone(), request, answer })
+    }
+
+    /// The contact that owns every key of the call, as far as this process has heard. The contact checks it again.
+    fn known_owner(&self, identity: &Identity) -> Option<ContactId> {
+        let mut owners = identity.keys().map(|key| self.core.directory.cached(key));
+        let first = owners.next()??;
+        owners.all(|owner| owner == Some(first)).then_some(first)
+    }
+
+    fn send_call(
+        &self,
+        contact: ContactId,
+        request: &Request,
+        call: Call,
+    ) -> Result<oneshot::Receiver<Result<Answer, Failure>>, EngineError> {
+        let (reply, answer) = oneshot::channel();
+        self.core.send(Verb::Decide(Box::new(Decide {
+            contact,
+            command: Command::Call(Box::new(call)),
+            also: Vec::new(),
+            at: request.timing.at,
+            continuous: request.timing.continuous,
+            trace: request.trace,
+            in_flight: None,
+            decided: None,
+            reply,
+        })))?;
+        Ok(answer)
+    }
+
+    /// The live contacts that own any of the keys, each once, the address's owner first (CT-50).
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    pub async fn find(&self, identity: &Identity) -> Result<Vec<ContactView>, EngineError> {
+        let mut found: Vec<ContactId> = Vec::new();
+        for key in [&identity.email, &identity.external, &identity.anonymous].into_iter().flatten() {
+            if let Some(owner) = self.designated(key).await?.filter(|owner| !found.contains(owner)) {
+                found.push(owner);
+            }
+        }
+        let mut views: Vec<ContactView> = Vec::with_capacity(found.len());
+        for contact in found {
+            if let Some(view) = self.contact(contact).await? {
+                if !views.iter().any(|known| known.contact.id == view.contact.id) {
+                    views.push(view);
+                }
+            }
+        }
+        Ok(views)
+    }
+
+    /// A contact by its id, or who answers for it.
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    pub async fn contact(&self, id: ContactId) -> Result<Option<ContactView>, EngineError> {
+        Ok(self.state(id).await?.map(|state| state.view()))
+    }
+
+    /// The contact a path names: its id first, then any key (RS-61).
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    pub async fn resolve(&self, any_key: &str) -> Result<Option<ContactId>, EngineError> {
+        if let Ok(id) = any_key.parse::<ContactId>() {
+            if let Some(contact) = self.answers_for(id).await? {
+                return Ok(Some(contact));
+            }
+        }
+        for kind in KeyKind::ALL {
+            if let Some(key) = IdentityKey::new(kind, any_key) {
+                if let Some(owner) = self.designated(&key).await? {
+                    return Ok(Some(owner));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Deletes the contact that owns the keys (CT-60).
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`], [`EngineError::DifferentContacts`], and what any write may say.
+    pub async fn delete(&self, identity: &Identity) -> Result<Deletion, EngineError> {
+        let mut owners = Vec::new();
+        for key in identity.keys() {
+            if let Some(owner) = self.designated(key).await?.filter(|owner| !owners.contains(owner)) {
+                owners.push(owner);
+            }
+        }
+        match owners.as_slice() {
+            [] => Err(EngineError::NotFound),
+            [contact] => self.delete_contact(*contact).await,
+            _ => Err(EngineError::DifferentContacts),
+        }
+    }
+}
+
+pub(super) fn empty_call(patch: Properties, event: Option<NewEvent>, via: Via) -> Call {
+    Call {
+        keys: Vec::new(),
+        unowned: Vec::new(),
+        losers: Vec::new(),
+        conflicts: Vec::new(),
+        patch,
+        event,
+        via,
+    }
+}
+
+/// The canonical spelling of an id given as a key.
+pub(super) fn as_contact_id(key: &IdentityKey) -> Option<ContactId> {
+    (key.kind == KeyKind::External).then(|| key.value.parse().ok()).flatten()
+}
+
+/// A `discord:<digits>` user id designates a Discord key (KE-24).
+pub(super) fn as_discord_key(key: &IdentityKey) -> Option<IdentityKey> {
+    let digits = key.value.strip_prefix("discord:")?;
+    let is_id = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    (key.kind == KeyKind::External && is_id)
+        .then(|| IdentityKey { kind: KeyKind::Discord, value: CompactString::from(digits) })
+}

@@ -1,0 +1,151 @@
+//! Starting: definitions that changed become events, shards take up their work, timers are armed.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize},
+    },
+    time::Duration,
+};
+
+use actix::{Actor, Arbiter, Context};
+use mainspring_eventlog::{EventLog, LogError, SnapshotStore};
+use mainspring_schemas::{codec::DecodeError, definition::BucketDefinition};
+use parking_lot::{Mutex, RwLock};
+
+use super::{Core, Engine};
+use crate::{
+    access::AccessKeys,
+    api::EngineError,
+    bucket::Buckets,
+    clock::Clock,
+    contact::Policy,
+    endpoint::Endpoints,
+    entropy::Entropy,
+    identity::{Directory, KeyHasher, KeyedLocks},
+    population::{Population, PopulationError},
+    rules::Rules,
+    shard::{Residence, Shard, Shared},
+};
+
+/// What an engine is made of.
+pub struct Options {
+    /// The log.
+    pub log: Arc<dyn EventLog>,
+    /// Where snapshots are kept.
+    pub snapshots: Arc<dyn SnapshotStore>,
+    /// What is known about all contacts at once; caught up with the log.
+    pub population: Arc<dyn Population>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The secret under which identity keys are hashed.
+    pub identity_secret: [u8; 32],
+    /// The definitions in force from now on, in order; `None` keeps those the log knows.
+    pub definitions: Option<Vec<BucketDefinition>>,
+    /// Limits and settings of contacts.
+    pub policy: Policy,
+    /// How many threads host contacts.
+    pub shards: usize,
+    /// Most contacts in memory, over all shards.
+    pub resident_contacts: usize,
+    /// Contacts untouched for so long are put aside.
+    pub idle_after: Duration,
+    /// How many messages wait in front of a shard before calls are refused.
+    pub mailbox: usize,
+}
+
+impl Options {
+    /// Sensible settings around the given parts.
+    pub fn new(
+        log: Arc<dyn EventLog>,
+        snapshots: Arc<dyn SnapshotStore>,
+        population: Arc<dyn Population>,
+        clock: Arc<dyn Clock>,
+        identity_secret: [u8; 32],
+    ) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self {
+            log,
+            snapshots,
+            population,
+            clock,
+            identity_secret,
+            definitions: None,
+            policy: Policy::default(),
+            shards: (cores / 2).max(1),
+            resident_contacts: 1_000_000,
+            idle_after: Duration::from_secs(300),
+            mailbox: 16 * 1024,
+        }
+    }
+}
+
+/// Why an engine did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The log cannot be read.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// A record cannot be read.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// The read models cannot answer.
+    #[error(transparent)]
+    Population(#[from] PopulationError),
+    /// The log takes nothing.
+    #[error("definitions cannot be recorded: {0}")]
+    Engine(#[from] EngineError),
+}
+
+impl Engine {
+    /// Starts an engine. Must run inside an actix system.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn start(options: Options) -> Result<Self, StartError> {
+        let shared = Arc::new(Shared {
+            log: Arc::clone(&options.log),
+            snapshots: options.snapshots,
+            clock: options.clock,
+            policy: options.policy,
+            live_contacts: AtomicUsize::new(0),
+            armed_timers: AtomicUsize::new(0),
+        });
+        let shards = options.shards.max(1);
+        let residence = Residence {
+            capacity: (options.resident_contacts / shards).max(1),
+            idle_after: options.idle_after,
+            snapshot_after: 64,
+        };
+        let rules = Arc::new(Rules::default());
+        let addresses = (0..shards)
+            .map(|_| {
+                let (shared, rules) = (Arc::clone(&shared), Arc::clone(&rules));
+                Shard::start_in_arbiter(&Arbiter::new().handle(), move |ctx: &mut Context<Shard>| {
+                    ctx.set_mailbox_capacity(options.mailbox);
+                    Shard::new(shared, rules, residence)
+                })
+            })
+            .collect();
+        let hasher = KeyHasher::new(&options.identity_secret);
+        let core = Arc::new(Core {
+            directory: Directory::new(Arc::clone(&options.log), hasher, options.resident_contacts.max(1024)),
+            shared,
+            key_locks: KeyedLocks::default(),
+            contact_locks: KeyedLocks::default(),
+            shards: addresses,
+            resolver: Arbiter::new().handle(),
+            rules: RwLock::new(rules),
+            population: options.population,
+            entropy: Mutex::new(Entropy::default()),
+            stopping: AtomicBool::new(false),
+            refused: AtomicU64::new(0),
+        });
+        let access = Arc::new(AccessKeys::open(Arc::clone(&options.log), Arc::clone(&core.shared.clock)).await?);
+        let endpoints = Arc::new(Endpoints::open(Arc::clone(&core)).await?);
+        let buckets = Arc::new(Buckets::open(Arc::clone(&core), options.definitions).await?);
+        let engine = Self { core, access, endpoints, buckets };
+        engine.watch_wakes().await;
+        Ok(engine)
+    }
+}

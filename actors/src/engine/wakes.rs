@@ -1,0 +1,135 @@
+//! Timers beyond the horizon stand in the log; the read models bring them here in time.
+
+use std::{sync::Arc, time::Duration};
+
+use mainspring_schemas::{ContactId, Timestamp};
+use tokio::sync::oneshot;
+
+use super::{Core, Engine};
+use crate::{
+    api::EngineError,
+    contact::Command,
+    population::PopulationError,
+    shard::{Decide, Message, Verb},
+};
+
+/// How far ahead timers are kept in memory, in milliseconds.
+const HORIZON: i64 = 2 * 3_600_000;
+
+/// How often the horizon moves on.
+const PACE: Duration = Duration::from_secs(1800);
+
+/// Timers read at a time.
+const PAGE: usize = 10_000;
+
+/// Due contacts that are decided at the same time when the clock is advanced by hand.
+const AT_ONCE: usize = 1_000;
+
+impl Core {
+    /// Moves the horizon on. What is armed meanwhile is seen by the shards themselves, because they know the new
+    /// horizon before the read models are asked.
+    async fn extend_horizon(&self) -> Result<(), PopulationError> {
+        let until = self.now().plus(HORIZON);
+        for shard in &self.shards {
+            let (done, told) = oneshot::channel();
+            if shard.send(Message::Horizon(until, done)).await.is_ok() {
+                let _ = told.await;
+            }
+        }
+        self.population.reached(self.log().durable_end()).await?;
+        let mut after = None;
+        loop {
+            let wakes = self.population.due_wakes(after, until, PAGE).await?;
+            after = wakes.last().copied();
+            let complete = wakes.len() < PAGE;
+            self.arm(wakes).await;
+            if complete {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn arm(&self, wakes: Vec<(Timestamp, ContactId)>) {
+        let mut by_shard: Vec<Vec<(Timestamp, ContactId)>> = vec![Vec::new(); self.shards.len()];
+        for (at, contact) in wakes {
+            by_shard[(contact.0.as_u128() as u64 % self.shards.len() as u64) as usize].push((at, contact));
+        }
+        for (shard, wakes) in self.shards.iter().zip(by_shard).filter(|(_, wakes)| !wakes.is_empty()) {
+            if shard.send(Message::Arm(wakes)).await.is_err() {
+                tracing::error!("a shard is gone; its timers wait for the next start");
+            }
+        }
+    }
+}
+
+impl Engine {
+    /// Arms what is due soon or overdue, then keeps doing so. On a clock that is advanced by hand nothing is armed.
+    pub(super) async fn watch_wakes(&self) {
+        if !self.core.shared.clock.is_live() {
+            return;
+        }
+        if let Err(error) = self.core.extend_horizon().await {
+            tracing::error!(%error, "timers could not be armed");
+        }
+        let core = Arc::downgrade(&self.core);
+        self.core.resolver.spawn(async move {
+            loop {
+                tokio::time::sleep(PACE).await;
+                let Some(core) = core.upgrade() else { return };
+                if let Err(error) = core.extend_horizon().await {
+                    tracing::error!(%error, "timers could not be armed");
+                }
+            }
+        });
+    }
+
+    /// Decides everything that falls due up to `until`, each at its own instant, for a clock that is advanced by hand.
+    /// `progress` is told how many contacts have been looked at.
+    ///
+    /// # Errors
+    /// [`EngineError::Overloaded`] if the read models cannot answer, else what a contact's turn says.
+    pub async fn advance(&self, until: Timestamp, mut progress: impl FnMut(u64)) -> Result<u64, EngineError> {
+        let ask = |error: PopulationError| EngineError::State(error.to_string());
+        let population = &self.core.population;
+        population.reached(self.core.log().durable_end()).await.map_err(ask)?;
+        let mut looked = 0;
+        let mut after = None;
+        loop {
+            let due = population.due_wakes(after, until, AT_ONCE).await.map_err(ask)?;
+            if due.is_empty() {
+                return Ok(looked);
+            }
+            after = due.last().copied();
+            let mut answers = Vec::with_capacity(due.len());
+            for (_, contact) in &due {
+                answers.push(self.wake(*contact, until)?);
+            }
+            for answer in answers {
+                Core::answer(answer).await.map_err(EngineError::from)?;
+                looked += 1;
+            }
+            progress(looked);
+        }
+    }
+
+    fn wake(
+        &self,
+        contact: ContactId,
+        until: Timestamp,
+    ) -> Result<oneshot::Receiver<Result<crate::shard::Answer, crate::shard::Failure>>, EngineError> {
+        let (reply, answer) = oneshot::channel();
+        let decide = Decide {
+            contact,
+            command: Command::Wake,
+            also: Vec::new(),
+            at: Some(until),
+            continuous: true,
+            trace: None,
+            in_flight: None,
+            decided: None,
+            reply,
+        };
+        self.core.send(Verb::Decide(Box::new(decide)))?;
+        Ok(answer)
+    }
+}
