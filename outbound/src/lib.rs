@@ -7,5 +7,11 @@
 //! Invariants: nothing leaves except by the guarded client; an outcome is recorded in the log before anything else
 //! builds on it; no error, log line or metric carries an address, a url, a secret or a body.
 
+pub mod address;
+pub mod guard;
+pub mod outcome;
 pub mod ports;
-
+pub mod schedule;
+pub mod secret;
+pub mod settings;
+pub mod signature;
