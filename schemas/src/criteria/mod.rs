@@ -3,16 +3,24 @@
 //! Everything here is pure. The same criteria, facts and instant give the same answer in every producer (BK-06), and
 //! nothing allocates while a contact is decided.
 
+pub(crate) mod document;
 mod evaluate;
 mod hash;
+mod long_form;
 mod model;
 mod narrow;
 mod next_change;
 mod number;
 pub(crate) mod present;
 mod published;
+pub(crate) mod read;
+pub(crate) mod reader;
+mod short_form;
+pub(crate) mod suggest;
+mod validate;
 mod window;
 
+pub use document::{Problem, Severity};
 pub use evaluate::{Facts, evaluate};
 pub use hash::criteria_hash;
 pub use model::{
@@ -22,6 +30,8 @@ pub use model::{
 pub use narrow::Touches;
 pub use next_change::next_change;
 pub use number::Number;
+pub use read::read_json;
+pub use validate::validate;
 
 /// Deepest nesting of criteria; a leaf alone has depth 1 (BK-35).
 pub const MAX_DEPTH: usize = 32;
