@@ -109,7 +109,12 @@ pub trait EventLog: Send + Sync + 'static {
     fn atomic_streams(&self) -> bool;
 
     /// Up to `limit` records of a stream from version `from` upwards; empty past its end or if it does not exist.
-    async fn read_stream(&self, stream: &StreamName, from: Version, limit: usize) -> Result<Vec<Recorded>, LogError>;
+    async fn read_stream(
+        &self,
+        stream: &StreamName,
+        from: Version,
+        limit: usize,
+    ) -> Result<Vec<Recorded>, LogError>;
 
     /// Up to `limit` records of a stream downwards from version `from` (`None` = its last record), newest first.
     async fn read_stream_back(
