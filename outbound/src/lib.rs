@@ -8,9 +8,13 @@
 //! builds on it; no error, log line or metric carries an address, a url, a secret or a body.
 
 pub mod address;
+pub mod client;
+pub mod destination;
+pub mod exchange;
 pub mod guard;
 pub mod outcome;
 pub mod ports;
+pub mod resolver;
 pub mod schedule;
 pub mod secret;
 pub mod settings;

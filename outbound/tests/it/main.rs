@@ -1,3 +1,5 @@
 //! Tests of the crate from outside, one binary.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests may stop a test")]
+
 mod vectors;

@@ -1,0 +1,175 @@
+//! The guarded HTTP client: the only code of the system that calls out (sections 7 and 13).
+//!
+//! It connects to nothing the [`guard`](crate::guard) did not see, follows no redirect, asks no proxy of the
+//! environment, keeps no cookie, and neither reads nor waits without a limit.
+
+use std::{error::Error, io, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use reqwest::{Certificate, ClientBuilder, header::RETRY_AFTER, redirect, tls};
+use tokio::time::timeout;
+use url::Host;
+
+use crate::{
+    exchange::{Request, Response, Transport, snippet},
+    guard::Policy,
+    outcome::Failure,
+    resolver::{CheckedResolver, Lookup, SystemLookup, Unresolved},
+    settings::Settings,
+};
+
+/// Limit of connecting, TLS included (OB-113).
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How much of an answer is read before the connection is dropped (OB-115).
+const READ_BYTES: usize = 64 * 1024;
+
+/// How long an unused connection is kept.
+const IDLE: Duration = Duration::from_secs(30);
+
+/// How every request introduces itself (OB-111).
+const USER_AGENT: &str = concat!("Mainspring-Webhooks/", env!("CARGO_PKG_VERSION"));
+
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The file of further certificate authorities cannot be read.
+    #[error("OUTBOUND_WEBHOOK_CA_FILE: cannot be read")]
+    CaFile(#[source] io::Error),
+    /// It holds no certificate in PEM.
+    #[error("OUTBOUND_WEBHOOK_CA_FILE: holds no PEM certificate")]
+    CaFormat,
+    /// The HTTP library refuses to start.
+    #[error("the HTTP client cannot be built")]
+    Build(#[source] reqwest::Error),
+}
+
+/// Sends requests to places the policy allows, and nowhere else.
+pub struct GuardedClient {
+    http: reqwest::Client,
+    resolver: CheckedResolver,
+    policy: Arc<Policy>,
+    timeout: Duration,
+    connect_timeout: Duration,
+    capture_body: bool,
+}
+
+impl GuardedClient {
+    /// A client that resolves names as the operating system does.
+    ///
+    /// # Errors
+    /// [`ClientError`] if the certificate file is of no use or the library refuses.
+    pub fn new(settings: &Settings) -> Result<Self, ClientError> {
+        Self::with_lookup(settings, Arc::new(SystemLookup))
+    }
+
+    /// A client that asks `lookup` for the addresses of names.
+    ///
+    /// # Errors
+    /// As [`GuardedClient::new`].
+    pub fn with_lookup(settings: &Settings, lookup: Arc<dyn Lookup>) -> Result<Self, ClientError> {
+        // Fails only if the process installed a provider before, which then serves as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let policy = Arc::new(settings.policy.clone());
+        let resolver = CheckedResolver::new(lookup, Arc::clone(&policy));
+        let connect_timeout = CONNECT_TIMEOUT.min(settings.timeout);
+        let authorities = read_authorities(settings)?;
+        let builder = || {
+            reqwest::Client::builder()
+                .dns_resolver(resolver.clone())
+                .no_proxy()
+                .redirect(redirect::Policy::none())
+                .referer(false)
+                .user_agent(USER_AGENT)
+                .connect_timeout(connect_timeout)
+                .tls_version_min(tls::Version::TLS_1_2)
+                .https_only(!policy.allow_http)
+                .http1_title_case_headers()
+                .tcp_nodelay(true)
+                .pool_idle_timeout(IDLE)
+                .pool_max_idle_per_host(settings.endpoint_concurrency)
+        };
+        let http = build(builder, authorities).map_err(ClientError::Build)?;
+        let Settings { timeout, capture_body, .. } = *settings;
+        Ok(Self { http, resolver, policy, timeout, connect_timeout, capture_body })
+    }
+
+    async fn exchange(&self, request: Request) -> Result<Response, Failure> {
+        let refused = |refusal: crate::guard::Refusal| Failure::Blocked { class: refusal.class() };
+        let url = self.policy.check_url(&request.url).map_err(refused)?;
+        // A pooled connection needs no look-up of its own, but a name that points somewhere private by now is
+        // refused even while an old connection is open.
+        if let Some(Host::Domain(name)) = url.host() {
+            self.resolver.resolve(name).await?;
+        }
+        let sent = self.http.post(url).headers(request.headers).body(request.body).send().await;
+        let mut answer = sent.map_err(|error| self.failure(&error))?;
+        let status = answer.status().as_u16();
+        let retry_after =
+            answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let mut body = Vec::new();
+        // Reading to the end lets the connection serve again; a receiver that sends more loses it instead.
+        while let Some(chunk) = answer.chunk().await.map_err(|error| self.failure(&error))? {
+            body.extend_from_slice(&chunk[..chunk.len().min(READ_BYTES - body.len())]);
+            if body.len() >= READ_BYTES {
+                break;
+            }
+        }
+        let snippet = if self.capture_body { snippet(&body) } else { None };
+        Ok(Response { status, retry_after, snippet })
+    }
+
+    /// What a transport error means. Its own text may hold addresses and is dropped (OB-132).
+    fn failure(&self, error: &reqwest::Error) -> Failure {
+        let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+        while let Some(error) = cause {
+            if let Some(Unresolved(failure)) = error.downcast_ref() {
+                return *failure;
+            }
+            // An I/O error hides what it wraps from `source`.
+            let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+            if wrapped.is_some_and(|wrapped| wrapped.is::<rustls::Error>()) || error.is::<rustls::Error>() {
+                return Failure::Tls;
+            }
+            cause = error.source();
+        }
+        match error {
+            error if error.is_timeout() => Failure::Timeout { ms: whole_millis(self.connect_timeout) },
+            error if error.is_connect() => Failure::Connect,
+            _ => Failure::Reset,
+        }
+    }
+}
+
+#[async_trait]
+impl Transport for GuardedClient {
+    async fn send(&self, request: Request) -> Result<Response, Failure> {
+        let limit = Failure::Timeout { ms: whole_millis(self.timeout) };
+        timeout(self.timeout, self.exchange(request)).await.unwrap_or(Err(limit))
+    }
+}
+
+fn whole_millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn read_authorities(settings: &Settings) -> Result<Vec<Certificate>, ClientError> {
+    let Some(file) = &settings.ca_file else { return Ok(Vec::new()) };
+    let pem = std::fs::read(file).map_err(ClientError::CaFile)?;
+    match Certificate::from_pem_bundle(&pem) {
+        Ok(authorities) if !authorities.is_empty() => Ok(authorities),
+        _ => Err(ClientError::CaFormat),
+    }
+}
+
+/// Builds with the system's authorities and ours. A machine without any (a minimal container) gets a client that
+/// trusts only ours, so that `http` receivers work and `https` ones fail as they must, instead of no client.
+fn build(
+    builder: impl Fn() -> ClientBuilder,
+    authorities: Vec<Certificate>,
+) -> Result<reqwest::Client, reqwest::Error> {
+    builder().tls_certs_merge(authorities.clone()).build().or_else(|_| {
+        tracing::warn!("no certificate authorities found on this machine: set OUTBOUND_WEBHOOK_CA_FILE");
+        builder().tls_certs_only(authorities).build()
+    })
+}

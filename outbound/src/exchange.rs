@@ -1,0 +1,82 @@
+//! One request and what came back of it, as the worker sees them. [`crate::client`] makes real ones.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use reqwest::header::HeaderMap;
+
+use crate::outcome::Failure;
+
+/// How many bytes of an answer are stored (OB-115).
+const SNIPPET_BYTES: usize = 1024;
+
+/// A request about to leave. It is always a `POST` of these very bytes (OB-53, OB-110).
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Where to; checked by whoever sends it.
+    pub url: String,
+    /// Headers of the destination, in addition to the sender's own (OB-111).
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// The part of an answer that matters.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Response {
+    /// Its status.
+    pub status: u16,
+    /// Its `Retry-After`, as sent.
+    pub retry_after: Option<String>,
+    /// Its first bytes as text (OB-115); `None` if there are none or none are kept.
+    pub snippet: Option<String>,
+}
+
+/// Sends requests.
+#[async_trait]
+pub trait Transport: Send + Sync + 'static {
+    /// Sends one request and waits for the whole answer, within the limits of section 7. Dropping the future
+    /// abandons the request.
+    async fn send(&self, request: Request) -> Result<Response, Failure>;
+}
+
+/// The first bytes of a body as text: at most 1024, cut at a character boundary, what is no text replaced, and
+/// without NUL, which some databases refuse.
+pub fn snippet(body: &[u8]) -> Option<String> {
+    let mut text = String::new();
+    let cut = body.len() > SNIPPET_BYTES;
+    let mut chunks = body[..body.len().min(SNIPPET_BYTES)].utf8_chunks().peekable();
+    while let Some(chunk) = chunks.next() {
+        text.push_str(chunk.valid());
+        let split_by_us = cut && chunks.peek().is_none();
+        if !chunk.invalid().is_empty() && !split_by_us {
+            text.push(char::REPLACEMENT_CHARACTER);
+        }
+    }
+    let mut text = text.replace('\0', "\u{fffd}");
+    text.truncate(text.floor_char_boundary(SNIPPET_BYTES));
+    (!text.is_empty()).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn ob_115_snippets_are_cut_between_characters() {
+        assert_eq!(snippet(b""), None);
+        assert_eq!(snippet(b"ok").unwrap(), "ok");
+        let text = format!("{}é and more", "a".repeat(1023));
+        assert_eq!(snippet(text.as_bytes()).unwrap(), "a".repeat(1023));
+        assert_eq!(snippet(b"a\0b\xffc").unwrap(), "a\u{fffd}b\u{fffd}c");
+    }
+
+    proptest! {
+        #[test]
+        fn ob_115_snippets_are_short_and_without_nul(body: Vec<u8>, repeat in 0_usize..40) {
+            let text = snippet(&body.repeat(repeat)).unwrap_or_default();
+            prop_assert!(text.len() <= 1024 && !text.contains('\0'));
+        }
+    }
+}
