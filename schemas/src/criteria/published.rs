@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use super::{Composite, Criteria, EmailLeaf, EventLeaf, PropertyLeaf, Scalar};
 use crate::duration::DurationSpec;
 
-/// Mirrors [`Criteria`], whose own schema has the short forms as well.
+/// A condition in long form, as it is stored and returned.
 #[derive(JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[schemars(rename = "LongForm")]

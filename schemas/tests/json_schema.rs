@@ -1,0 +1,144 @@
+//! The published schemas are what the code produces, and accept what the loader accepts.
+
+use std::{fs, path::PathBuf};
+
+use mainspring_schemas::definition::{bucket_schema, criteria_schema, load_file};
+use serde_json::{Value, json};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Compares a committed file with what the code produces; `MAINSPRING_BLESS=1` writes it first. Values are compared,
+/// because the order of keys depends on features of `serde_json` that other crates of a build may switch on.
+fn check(file: &str, produced: &Value) {
+    let path = root().join("json").join(file);
+    if std::env::var_os("MAINSPRING_BLESS").is_some() {
+        fs::write(&path, serde_json::to_string_pretty(produced).unwrap() + "\n").unwrap();
+    }
+    let committed: Value =
+        serde_json::from_str(&fs::read_to_string(&path).unwrap_or_default()).unwrap_or_default();
+    assert!(
+        committed == *produced,
+        "schemas/json/{file} is out of date; regenerate it with\n    \
+         MAINSPRING_BLESS=1 cargo nextest run -p mainspring-schemas --test json_schema"
+    );
+}
+
+#[test]
+fn the_bucket_schema_is_up_to_date() {
+    check("bucket.schema.json", &bucket_schema());
+}
+
+#[test]
+fn the_criteria_schema_is_up_to_date() {
+    check("criteria.schema.json", &criteria_schema());
+}
+
+/// All files below `examples`, with their text.
+fn examples() -> Vec<(String, String)> {
+    let mut folders = vec![root().join("../examples")];
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let extension = path.extension().and_then(|extension| extension.to_str()).map(str::to_owned);
+            match extension.as_deref() {
+                _ if path.is_dir() => folders.push(path),
+                Some("yaml" | "json") => {
+                    files.push((path.display().to_string(), fs::read_to_string(&path).unwrap()));
+                }
+                _ => {}
+            }
+        }
+    }
+    files
+}
+
+/// A document as a validator sees it: YAML as JSON.
+fn as_json(file: &str, text: &str) -> Value {
+    fn convert(node: &saphyr::Yaml<'_>) -> Value {
+        if let Some(map) = node.as_mapping() {
+            let member =
+                |(key, value): (&saphyr::Yaml<'_>, _)| (key.as_str().unwrap().to_owned(), convert(value));
+            return Value::Object(map.iter().map(member).collect());
+        }
+        if let Some(list) = node.as_sequence() {
+            return Value::Array(list.iter().map(convert).collect());
+        }
+        if let Some(value) = node.as_bool() {
+            return json!(value);
+        }
+        if let Some(value) = node.as_integer() {
+            return json!(value);
+        }
+        if let Some(value) = node.as_floating_point() {
+            return json!(value);
+        }
+        node.as_str().map_or(Value::Null, |value| json!(value))
+    }
+    if file.ends_with(".json") {
+        return serde_json::from_str(text).unwrap();
+    }
+    use saphyr::LoadableYamlNode;
+    convert(&saphyr::Yaml::load_from_str(text).unwrap()[0])
+}
+
+#[test]
+fn the_examples_load_and_fit_the_schema() {
+    let validator = jsonschema::validator_for(&bucket_schema()).unwrap();
+    let examples = examples();
+    assert!(examples.len() >= 8, "examples are missing");
+    for (file, text) in examples {
+        let (definitions, issues) = load_file(&file, &text);
+        assert!(issues.is_empty(), "{issues:?}");
+        assert!(!definitions.is_empty(), "{file}");
+        if let Err(error) = validator.validate(&as_json(&file, &text)) {
+            panic!("{file}: {error}");
+        }
+        // The canonical form fits as well.
+        for definition in definitions {
+            assert!(validator.is_valid(&serde_json::to_value(definition).unwrap()), "{file}");
+        }
+    }
+}
+
+#[test]
+fn the_criteria_schema_agrees_with_the_reader() {
+    let validator = jsonschema::validator_for(&criteria_schema()).unwrap();
+    for criteria in [
+        json!({"type": "property", "property": "plan", "operator": "eq", "value": "pro"}),
+        json!({"type": "property", "property": "plan", "operator": "exists"}),
+        json!({"type": "event", "eventName": "e", "check": "count", "operator": "gte", "value": 2.5, "within": "7d"}),
+        json!({"type": "composite", "operator": "or", "conditions": [{"prop": "a", "eq": 1}, {"all": []}]}),
+        json!({"prop": "a", "exists": false}),
+        json!([{"event": "e"}, {"event": "e", "within": {"hours": 1.5}, "count": {"lt": 3}}]),
+        json!({"any": [{"event": "e", "within": "1d12h", "exists": false}, [{"prop": "b", "contains": "x"}]]}),
+        json!([]),
+    ] {
+        let (_, problems) = mainspring_schemas::criteria::read_json(&criteria);
+        let refused = problems.iter().any(|p| p.severity == mainspring_schemas::criteria::Severity::Error);
+        let negative = problems.iter().any(|p| p.message.contains("positive condition"));
+        assert!(!refused || negative, "{criteria}: {problems:?}");
+        assert!(validator.is_valid(&criteria), "{criteria}");
+    }
+    for criteria in [
+        json!({"type": "property", "property": "plan", "operator": "is", "value": "pro"}),
+        json!({"type": "property", "property": "plan", "operator": "eq", "value": null}),
+        json!({"type": "property", "property": "plan", "operator": "exists", "nope": 1}),
+        json!({"type": "event", "eventName": "e", "check": "exists", "within": {"days": 7}}),
+        json!({"type": "event", "eventName": "e", "check": "exists", "within": {}}),
+        json!({"type": "event", "eventName": "e", "check": "exists", "within": "7 days"}),
+        json!({"type": "event", "check": "exists"}),
+        json!({"prop": "a"}),
+        json!({"prop": "a", "gt": 1, "lt": 3}),
+        json!({"event": "e", "count": {}}),
+        json!({"event": "e", "count": {"gte": 1}, "exists": true}),
+        json!({"all": {"prop": "a", "eq": 1}}),
+        json!({"not": {"event": "e"}}),
+        json!("pro"),
+    ] {
+        assert!(mainspring_schemas::criteria::read_json(&criteria).0.is_none(), "{criteria}");
+        assert!(!validator.is_valid(&criteria), "{criteria}");
+    }
+}
