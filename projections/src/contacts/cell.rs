@@ -1,0 +1,110 @@
+//! A contact in a unit of work: as little of it as the changes so far needed.
+
+use compact_str::CompactString;
+use mainspring_eventlog::Version;
+use mainspring_schemas::{Properties, Timestamp, identity::KeyKind};
+
+/// What is held of one contact.
+#[derive(Debug)]
+pub(super) enum Cell {
+    /// Only touched so far: its row need not be read to be written.
+    Touched(Touch),
+    /// Its row is here.
+    Loaded(Box<Aggregate>),
+    /// Merged away or deleted; later records only count versions.
+    Former {
+        /// Version of the newest record.
+        version: Version,
+        /// Whether that version is still to be written.
+        dirty: bool,
+    },
+}
+
+/// A row that is written without being read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Touch {
+    /// The version the row must have, or a record is missing (C3).
+    pub stored: Version,
+    /// The version it gets.
+    pub version: Version,
+    /// The newest instant it was seen; the row keeps its own if that is later.
+    pub seen_at: Timestamp,
+    /// Its next wake-up.
+    pub wake_at: Option<Timestamp>,
+}
+
+impl Touch {
+    /// The instant of a contact that was not seen.
+    pub const UNSEEN: Timestamp = Timestamp(i64::MIN);
+
+    /// Brings a row that was read up to this touch.
+    pub fn apply(self, aggregate: &mut Aggregate) {
+        aggregate.version = self.version;
+        aggregate.wake_at = self.wake_at;
+        aggregate.last_seen_at = aggregate.last_seen_at.max(self.seen_at);
+    }
+}
+
+/// A contact's row with its properties.
+#[derive(Debug)]
+pub(super) struct Aggregate {
+    /// Whether the database has the row.
+    pub stored: bool,
+    /// Version of the newest record of its stream.
+    pub version: Version,
+    /// Its next wake-up.
+    pub wake_at: Option<Timestamp>,
+    /// CT-07.
+    pub first_seen_at: Timestamp,
+    /// CT-08.
+    pub last_seen_at: Timestamp,
+    /// CT-09.
+    pub created_at: Timestamp,
+    /// CT-09.
+    pub updated_at: Timestamp,
+    /// Primary key of each kind, in the order of [`KeyKind::ALL`].
+    pub primaries: [Option<CompactString>; 4],
+    /// Its properties, once they were needed.
+    pub properties: Option<Properties>,
+    /// Whether the properties are still to be written.
+    pub properties_dirty: bool,
+}
+
+impl Aggregate {
+    /// A contact that comes into being.
+    pub fn new(at: Timestamp, wake_at: Option<Timestamp>, properties: Properties) -> Self {
+        Self {
+            stored: false,
+            version: 0,
+            wake_at,
+            first_seen_at: at,
+            last_seen_at: at,
+            created_at: at,
+            updated_at: at,
+            primaries: [const { None }; 4],
+            properties_dirty: !properties.is_empty(),
+            properties: Some(properties),
+        }
+    }
+
+    /// The slot of a kind's primary key.
+    pub fn primary_mut(&mut self, kind: KeyKind) -> &mut Option<CompactString> {
+        &mut self.primaries[slot(kind)]
+    }
+
+    /// Moves the instants that a call moves.
+    pub fn changed(&mut self, at: Timestamp) {
+        self.last_seen_at = self.last_seen_at.max(at);
+        self.updated_at = at;
+    }
+}
+
+/// Place of a kind in columns and in the key table.
+pub(super) fn slot(kind: KeyKind) -> usize {
+    match kind {
+        KeyKind::External => 0,
+        KeyKind::Email => 1,
+        KeyKind::Discord => 2,
+        KeyKind::Anonymous => 3,
+    }
+}

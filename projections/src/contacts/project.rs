@@ -1,0 +1,82 @@
+//! What each event means for the contacts, as data.
+
+use mainspring_schemas::{
+    ContactId, Properties, Timestamp,
+    event::{
+        DomainEvent,
+        contact::{Absorbed, AttachedKey, ContactEvent},
+    },
+};
+
+use crate::fact::{Fact, Owner};
+
+/// What happens to one contact's rows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ContactChange<'a> {
+    /// The contact comes into being.
+    Create {
+        /// When.
+        at: Timestamp,
+        /// Its keys.
+        keys: &'a [AttachedKey],
+        /// Its properties.
+        properties: &'a Properties,
+    },
+    /// Keys come, or become primary.
+    AttachKeys {
+        /// When.
+        at: Timestamp,
+        /// The keys.
+        keys: &'a [AttachedKey],
+    },
+    /// Properties change.
+    ChangeProperties {
+        /// When.
+        at: Timestamp,
+        /// New values.
+        set: &'a Properties,
+        /// Names that vanish.
+        removed: &'a [String],
+    },
+    /// Another contact's keys, properties and age arrive (MC-10..MC-21).
+    Absorb(&'a Absorbed),
+    /// Only its version, its wake-up and, if a call caused it, its last instant move (CT-08).
+    Touch {
+        /// When it was seen, if it was.
+        seen_at: Option<Timestamp>,
+    },
+    /// Row and keys disappear.
+    Remove {
+        /// Who answers for it from now on (MC-15); nobody if it was deleted.
+        survivor: Option<ContactId>,
+    },
+}
+
+/// The change a record makes to the contact of its stream; `None` if it stands in another kind of stream.
+pub fn project(fact: &Fact) -> Option<(ContactId, ContactChange<'_>)> {
+    let (Owner::Contact(contact), DomainEvent::Contact(event)) = (fact.owner, &fact.event) else {
+        return None;
+    };
+    let change = match event {
+        ContactEvent::Created(created) => {
+            ContactChange::Create { at: created.at, keys: &created.keys, properties: &created.properties }
+        }
+        ContactEvent::KeysAttached(attached) => {
+            ContactChange::AttachKeys { at: attached.at, keys: &attached.keys }
+        }
+        ContactEvent::PropertiesChanged(changed) => {
+            ContactChange::ChangeProperties { at: changed.at, set: &changed.set, removed: &changed.removed }
+        }
+        ContactEvent::Absorbed(absorbed) => ContactChange::Absorb(absorbed),
+        ContactEvent::Seen(seen) => ContactChange::Touch { seen_at: Some(seen.at) },
+        ContactEvent::EventRecorded(event) => ContactChange::Touch { seen_at: Some(event.at) },
+        ContactEvent::BucketEntered(_)
+        | ContactEvent::BucketLeft(_)
+        | ContactEvent::Announced(_)
+        | ContactEvent::IdentityConflict(_)
+        | ContactEvent::Looked(_) => ContactChange::Touch { seen_at: None },
+        ContactEvent::MergedInto(merged) => ContactChange::Remove { survivor: Some(merged.survivor) },
+        ContactEvent::Deleted(_) => ContactChange::Remove { survivor: None },
+    };
+    Some((contact, change))
+}

@@ -1,0 +1,282 @@
+//! Questions about contacts.
+
+use compact_str::CompactString;
+use mainspring_schemas::{
+    BucketId, ContactId, Properties, Timestamp,
+    catalog::PublicContact,
+    event::contact::Via,
+    identity::{IdentityKey, KeyKind},
+};
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter, types::Value};
+
+use super::keys::number;
+use crate::{
+    error::Result,
+    page::rows,
+    value::{count, from_word, id, instant, maybe_id, maybe_instant, natural},
+};
+
+/// A live contact (CT-01..CT-09).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Contact {
+    /// Its id.
+    pub id: ContactId,
+    /// Primary external key.
+    pub external_id: Option<CompactString>,
+    /// Primary address.
+    pub email: Option<CompactString>,
+    /// Primary anonymous key; shown by the admin plane only.
+    pub anonymous_id: Option<CompactString>,
+    /// Primary Discord key; shown by the admin plane only.
+    pub discord_id: Option<CompactString>,
+    /// All properties.
+    pub properties: Properties,
+    /// CT-07.
+    pub first_seen_at: Timestamp,
+    /// CT-08.
+    pub last_seen_at: Timestamp,
+    /// CT-09.
+    pub created_at: Timestamp,
+    /// CT-09.
+    pub updated_at: Timestamp,
+    /// When its actor must look again.
+    pub wake_at: Option<Timestamp>,
+    /// Version of the newest record of its stream.
+    pub version: u64,
+}
+
+impl Contact {
+    /// The string by which the contact is called on the wire (KE-20).
+    pub fn contact_key(&self) -> CompactString {
+        let key = self.external_id.as_ref().or(self.anonymous_id.as_ref());
+        key.cloned().unwrap_or_else(|| compact_str::format_compact!("{}", self.id))
+    }
+
+    /// The public shape (CT-12).
+    pub fn public(&self) -> PublicContact {
+        PublicContact {
+            id: self.id,
+            external_id: self.external_id.clone(),
+            email: self.email.clone(),
+            properties: self.properties.clone(),
+            first_seen_at: self.first_seen_at,
+            last_seen_at: self.last_seen_at,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        }
+    }
+}
+
+/// A key of a contact (CT-05).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContactKey {
+    /// Which kind.
+    pub kind: KeyKind,
+    /// The value.
+    pub value: CompactString,
+    /// Whether the wire fields show it.
+    pub primary: bool,
+    /// How it came.
+    pub via: Via,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// Which contacts to list (AP-01); the default is all of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ContactFilter {
+    /// Part of any key, whatever its letter case; `%` and `_` mean themselves.
+    pub search: Option<String>,
+    /// Only active members of this bucket.
+    pub bucket: Option<BucketId>,
+}
+
+/// In which order to list contacts; ids break ties.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ContactOrder {
+    /// Newest `lastSeenAt` first (AP-01).
+    #[default]
+    LastSeen,
+    /// Newest created first (AP-11).
+    Created,
+}
+
+const COLUMNS: &str =
+    "c.id, c.external_id, c.email, c.anonymous_id, c.discord_id, c.first_seen_at, c.last_seen_at,
+    c.created_at, c.updated_at, c.wake_at, c.version,
+    (SELECT p.properties FROM contact_properties p WHERE p.contact = c.id)";
+
+fn read(row: &Row<'_>) -> rusqlite::Result<Contact> {
+    let text =
+        |index| -> rusqlite::Result<_> { Ok(row.get::<_, Option<String>>(index)?.map(CompactString::from)) };
+    let no_properties = matches!(row.get_ref(11)?, rusqlite::types::ValueRef::Null);
+    Ok(Contact {
+        id: ContactId(id(row, 0)?),
+        external_id: text(1)?,
+        email: text(2)?,
+        anonymous_id: text(3)?,
+        discord_id: text(4)?,
+        first_seen_at: instant(row, 5)?,
+        last_seen_at: instant(row, 6)?,
+        created_at: instant(row, 7)?,
+        updated_at: instant(row, 8)?,
+        wake_at: maybe_instant(row, 9)?,
+        version: natural(row.get(10)?),
+        properties: if no_properties { Properties::new() } else { crate::value::json(row, 11)? },
+    })
+}
+
+/// A live contact by its id.
+pub(crate) fn contact(connection: &Connection, contact: ContactId) -> Result<Option<Contact>> {
+    let mut statement =
+        connection.prepare_cached(&format!("SELECT {COLUMNS} FROM contacts c WHERE c.id = ?1"))?;
+    Ok(statement.query_row([contact.0.as_bytes()], read).optional()?)
+}
+
+/// Every key of a contact, in attach order of kinds, primary ones first.
+pub(crate) fn keys_of(connection: &Connection, contact: ContactId) -> Result<Vec<ContactKey>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT kind, value, is_primary, via, since FROM contact_keys WHERE contact = ?1
+         ORDER BY kind, is_primary DESC, since, value",
+    )?;
+    let keys = statement.query_map([contact.0.as_bytes()], |row| {
+        let kind = KeyKind::ALL.get(usize::from(row.get::<_, u8>(0)?)).copied();
+        Ok(ContactKey {
+            kind: kind.ok_or(rusqlite::Error::IntegralValueOutOfRange(0, 0))?,
+            value: row.get::<_, String>(1)?.into(),
+            primary: row.get(2)?,
+            via: from_word(row, 3)?,
+            since: instant(row, 4)?,
+        })
+    })?;
+    Ok(keys.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The owner of a key.
+pub(crate) fn by_key(connection: &Connection, key: &IdentityKey) -> Result<Option<ContactId>> {
+    let mut statement =
+        connection.prepare_cached("SELECT contact FROM contact_keys WHERE kind = ?1 AND value = ?2")?;
+    let row =
+        statement.query_row(params![number(key.kind), key.value.as_str()], |row| id(row, 0)).optional()?;
+    Ok(row.map(ContactId))
+}
+
+/// Who answers for an id that was merged away, after any number of merges (KE-22, MC-14).
+pub(crate) fn former(connection: &Connection, contact: ContactId) -> Result<Option<ContactId>> {
+    let mut statement = connection.prepare_cached("SELECT survivor FROM contact_former WHERE id = ?1")?;
+    let (mut current, mut answer) = (contact, None);
+    loop {
+        let row = statement.query_row([current.0.as_bytes()], |row| maybe_id(row, 0)).optional()?;
+        match row {
+            // A merge chain ends at a live contact, or at one that was deleted later.
+            None => return Ok(answer),
+            Some(None) => return Ok(None),
+            Some(Some(survivor)) => {
+                current = ContactId(survivor);
+                answer = Some(current);
+            }
+        }
+    }
+}
+
+fn condition(filter: &ContactFilter) -> (String, Vec<Value>) {
+    let (mut conditions, mut values) = (Vec::new(), Vec::new());
+    if let Some(search) = filter.search.as_ref().filter(|search| !search.is_empty()) {
+        values.push(Value::Text(search.to_lowercase()));
+        conditions.push(format!(
+            "c.id IN (SELECT contact FROM contact_keys WHERE instr(coalesce(folded, value), ?{}) > 0)",
+            values.len()
+        ));
+    }
+    if let Some(bucket) = &filter.bucket {
+        values.push(Value::Text(bucket.as_str().to_owned()));
+        conditions.push(format!(
+            "c.id IN (SELECT contact FROM stays WHERE bucket = ?{} AND left_at IS NULL)",
+            values.len()
+        ));
+    }
+    let clause =
+        if conditions.is_empty() { String::new() } else { format!("WHERE {}", conditions.join(" AND ")) };
+    (clause, values)
+}
+
+/// A page of contacts (AP-01).
+pub(crate) fn list(
+    connection: &Connection,
+    filter: &ContactFilter,
+    order: ContactOrder,
+    limit: usize,
+    offset: usize,
+) -> Result<Vec<Contact>> {
+    let (clause, mut values) = condition(filter);
+    let order = match order {
+        ContactOrder::LastSeen => "c.last_seen_at DESC, c.id",
+        ContactOrder::Created => "c.created_at DESC, c.id",
+    };
+    let sql = format!(
+        "SELECT {COLUMNS} FROM contacts c {clause} ORDER BY {order} LIMIT ?{} OFFSET ?{}",
+        values.len() + 1,
+        values.len() + 2
+    );
+    values.extend([Value::Integer(rows(limit)), Value::Integer(rows(offset))]);
+    let mut statement = connection.prepare_cached(&sql)?;
+    let contacts = statement.query_map(params_from_iter(values), read)?;
+    Ok(contacts.collect::<rusqlite::Result<_>>()?)
+}
+
+/// How many contacts a filter leaves.
+pub(crate) fn filtered_total(connection: &Connection, filter: &ContactFilter) -> Result<u64> {
+    let (clause, values) = condition(filter);
+    if clause.is_empty() {
+        return total(connection);
+    }
+    let mut statement = connection.prepare_cached(&format!("SELECT count(*) FROM contacts c {clause}"))?;
+    Ok(statement.query_row(params_from_iter(values), |row| count(row, 0))?)
+}
+
+/// How many contacts live.
+pub(crate) fn total(connection: &Connection) -> Result<u64> {
+    let mut statement = connection.prepare_cached("SELECT amount FROM contact_totals WHERE what = 'live'")?;
+    Ok(statement.query_row([], |row| count(row, 0))?)
+}
+
+/// Ids of live contacts after one of them, ascending.
+pub(crate) fn ids_after(
+    connection: &Connection,
+    after: Option<ContactId>,
+    limit: usize,
+) -> Result<Vec<ContactId>> {
+    let mut statement =
+        connection.prepare_cached("SELECT id FROM contacts WHERE id > ?1 ORDER BY id LIMIT ?2")?;
+    // No id is shorter than sixteen bytes, so every id is above the empty one.
+    let after: &[u8] = after.as_ref().map_or(&[], |after| after.0.as_bytes());
+    let ids = statement.query_map(params![after, rows(limit)], |row| Ok(ContactId(id(row, 0)?)))?;
+    Ok(ids.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Contacts whose wake-up is due at `until` or before, soonest first, after the given one of that order.
+pub(crate) fn due_wakes(
+    connection: &Connection,
+    after: Option<(Timestamp, ContactId)>,
+    until: Timestamp,
+    limit: usize,
+) -> Result<Vec<(Timestamp, ContactId)>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT wake_at, id FROM contacts
+         WHERE wake_at IS NOT NULL AND wake_at <= ?1 AND (wake_at, id) > (?2, ?3)
+         ORDER BY wake_at, id LIMIT ?4",
+    )?;
+    let (at, contact): (i64, &[u8]) =
+        after.as_ref().map_or((i64::MIN, &[]), |(at, contact)| (at.0, contact.0.as_bytes()));
+    let wakes = statement.query_map(params![until.0, at, contact, rows(limit)], |row| {
+        Ok((instant(row, 0)?, ContactId(id(row, 1)?)))
+    })?;
+    Ok(wakes.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The soonest wake-up of all contacts.
+pub(crate) fn next_wake(connection: &Connection) -> Result<Option<Timestamp>> {
+    let mut statement = connection
+        .prepare_cached("SELECT wake_at FROM contacts WHERE wake_at IS NOT NULL ORDER BY wake_at LIMIT 1")?;
+    Ok(statement.query_row([], |row| instant(row, 0)).optional()?)
+}

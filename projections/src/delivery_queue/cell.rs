@@ -1,0 +1,66 @@
+//! A delivery in a unit of work.
+
+use std::sync::Arc;
+
+use mainspring_schemas::{ContactId, DeliveryId, EndpointId, MessageId, Timestamp};
+
+use super::DeliveryStatus;
+
+/// A delivery's row, without its body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeliveryRow {
+    /// Place in the queue: position of the causing record, then the receiver's rank.
+    pub seq: u64,
+    /// Its id.
+    pub id: DeliveryId,
+    /// Where to.
+    pub endpoint: EndpointId,
+    /// The message.
+    pub message: MessageId,
+    /// The outbound type.
+    pub event_type: String,
+    /// Whom it is about.
+    pub contact: Option<ContactId>,
+    /// A test: one attempt only, never held (OB-177).
+    pub test: bool,
+    /// Where it stands.
+    pub status: DeliveryStatus,
+    /// Attempts made.
+    pub attempts: u32,
+    /// When the next one is due.
+    pub next_attempt_at: Option<Timestamp>,
+    /// When the last one ended.
+    pub last_attempt_at: Option<Timestamp>,
+    /// The last answer's status.
+    pub response_status: Option<u16>,
+    /// The last answer's first bytes.
+    pub response_snippet: Option<String>,
+    /// What went wrong last.
+    pub last_error: Option<String>,
+    /// The class of what went wrong last.
+    pub error_class: Option<String>,
+    /// When the receiver took it.
+    pub delivered_at: Option<Timestamp>,
+    /// When the row was made.
+    pub created_at: Timestamp,
+    /// When the row changed last.
+    pub updated_at: Timestamp,
+}
+
+/// A delivery with what is still to be written of it.
+#[derive(Clone, Debug)]
+pub(super) struct Cell {
+    /// The row.
+    pub row: DeliveryRow,
+    /// The body of a new row, shared by all deliveries of its message; `None` for a stored row.
+    pub body: Option<Arc<[u8]>>,
+}
+
+/// Bits of a place in the queue that rank the receivers of one record.
+pub(super) const RANK_BITS: u32 = 20;
+
+/// Place in the queue of a record's delivery to the receiver of a rank; `None` if there are too many receivers.
+pub(super) fn place(position: u64, rank: usize) -> Option<u64> {
+    let rank = u64::try_from(rank).ok().filter(|rank| rank >> RANK_BITS == 0)?;
+    Some(position << RANK_BITS | rank)
+}

@@ -1,0 +1,76 @@
+//! The envelope of an outbound event (OB-50, OB-52): frozen once, byte for byte.
+
+use mainspring_schemas::{
+    MessageId, Timestamp,
+    event::contact::{BucketEntered, BucketLeft},
+};
+use serde::Serialize;
+
+use crate::error::Result;
+
+#[derive(Serialize)]
+struct Envelope<'a, D> {
+    id: &'a str,
+    r#type: &'a str,
+    timestamp: Timestamp,
+    data: &'a D,
+}
+
+/// Compact JSON of `{"id","type","timestamp","data"}`, members in this order.
+///
+/// # Errors
+/// If the data cannot be written as JSON.
+pub fn envelope<D: Serialize>(
+    message: MessageId,
+    outbound_type: &str,
+    timestamp: Timestamp,
+    data: &D,
+) -> serde_json::Result<Vec<u8>> {
+    let id = message.to_string();
+    serde_json::to_vec(&Envelope { id: &id, r#type: outbound_type, timestamp, data })
+}
+
+/// `data` of a transition, members in the order of BK-115.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Transition<'a> {
+    bucket_id: &'a str,
+    bucket_name: &'a str,
+    user_id: &'a str,
+    user_email: Option<&'a str>,
+    transition: &'static str,
+    entry_count: u32,
+    source: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+}
+
+/// The envelope of an announced join.
+pub(super) fn entered(message: MessageId, outbound_type: &str, event: &BucketEntered) -> Result<Vec<u8>> {
+    let data = Transition {
+        bucket_id: event.bucket.as_str(),
+        bucket_name: &event.bucket_name,
+        user_id: &event.user_key,
+        user_email: event.email.as_deref(),
+        transition: "entered",
+        entry_count: event.epoch,
+        source: event.source.as_str(),
+        reason: None,
+    };
+    Ok(envelope(message, outbound_type, event.at, &data)?)
+}
+
+/// The envelope of an announced leave.
+pub(super) fn left(message: MessageId, outbound_type: &str, event: &BucketLeft) -> Result<Vec<u8>> {
+    let data = Transition {
+        bucket_id: event.bucket.as_str(),
+        bucket_name: &event.bucket_name,
+        user_id: &event.user_key,
+        user_email: event.email.as_deref(),
+        transition: "left",
+        entry_count: event.epoch,
+        source: event.source.as_str(),
+        reason: Some(event.reason.as_str()),
+    };
+    Ok(envelope(message, outbound_type, event.at, &data)?)
+}

@@ -1,0 +1,61 @@
+//! The delivery queue: what must still leave, what left, and how it went.
+//!
+//! ```text
+//! endpoints        where to, as of the checkpoint; a deleted one keeps its row
+//! deliveries       one row per (message, endpoint), in log order
+//! delivery_bodies  the frozen envelopes (OB-52), apart so that an outcome does not rewrite them
+//! attempts         one row per HTTP attempt
+//! dead_letters     one row per delivery that was given up (OB-154)
+//! delivery_counts  how many deliveries an endpoint has in each state
+//! ```
+//!
+//! Nothing is sent from here. A rebuild derives the same ids, and the recorded outcomes say what is still due (OB-65).
+
+mod cell;
+mod endpoint;
+mod envelope;
+pub mod project;
+mod query;
+mod query_endpoint;
+mod query_log;
+mod store;
+mod store_endpoint;
+mod unit;
+
+pub use envelope::envelope;
+pub use query::DueDelivery;
+pub(crate) use query::{due, next_due, next_due_of, pending_endpoints};
+pub use query_endpoint::{DeliveryCounts, Endpoint};
+pub(crate) use query_endpoint::{counts, endpoint, endpoint_ids, endpoint_total, endpoints};
+pub use query_log::{Attempt, DeadLetter, DeadLetterFilter, Delivery, DeliveryDetail, DeliveryFilter};
+pub(crate) use query_log::{dead_letter_total, dead_letters, deliveries, detail};
+pub(crate) use store::SCHEMA;
+pub(crate) use unit::Unit;
+
+use serde::{Deserialize, Serialize};
+
+/// State of a delivery (OB-120..OB-127). Being in flight is no state of the log: whoever sends knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeliveryStatus {
+    /// Waits for its first or next attempt; held while its endpoint is disabled (OB-88).
+    Pending,
+    /// The receiver took it. Terminal.
+    Delivered,
+    /// Given up: a dead letter. Terminal.
+    Failed,
+    /// Its endpoint is gone (OB-87). Terminal.
+    Discarded,
+}
+
+impl DeliveryStatus {
+    /// The word on the wire and in the table.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Delivered => "delivered",
+            Self::Failed => "failed",
+            Self::Discarded => "discarded",
+        }
+    }
+}

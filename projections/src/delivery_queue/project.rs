@@ -1,0 +1,164 @@
+//! What each event means for the queue, as data.
+
+use mainspring_schemas::{
+    ContactId, EndpointId, MessageId, Timestamp,
+    catalog::{BUCKET_ENTERED, BUCKET_LEFT, WEBHOOK_TEST, subscribes},
+    event::{
+        DeliveryEvent, DomainEvent, EndpointEvent,
+        contact::{Announced, BucketEntered, BucketLeft, ContactEvent},
+        delivery::{AttemptResult, Attempted},
+        endpoint::TestRequested,
+    },
+};
+
+use super::{
+    DeliveryStatus,
+    cell::DeliveryRow,
+    endpoint::EndpointRow,
+    envelope::{self, envelope as render},
+};
+use crate::{
+    error::Result,
+    fact::{Fact, Owner},
+};
+
+/// Something the world is told.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Content<'a> {
+    /// An announcement with its data.
+    Announced(&'a Announced),
+    /// An announced join.
+    Entered(&'a BucketEntered),
+    /// An announced leave.
+    Left(&'a BucketLeft),
+    /// A test.
+    Test(&'a TestRequested),
+}
+
+impl Content<'_> {
+    /// The outbound type.
+    pub fn outbound_type(&self) -> &str {
+        match self {
+            Self::Announced(announced) => &announced.outbound_type,
+            Self::Entered(_) => BUCKET_ENTERED,
+            Self::Left(_) => BUCKET_LEFT,
+            Self::Test(_) => WEBHOOK_TEST,
+        }
+    }
+
+    /// The frozen envelope (OB-52).
+    pub(crate) fn body(&self, message: MessageId) -> Result<Vec<u8>> {
+        let outbound_type = self.outbound_type();
+        match self {
+            Self::Announced(announced) => Ok(render(message, outbound_type, announced.at, &announced.data)?),
+            Self::Entered(event) => envelope::entered(message, outbound_type, event),
+            Self::Left(event) => envelope::left(message, outbound_type, event),
+            Self::Test(test) => Ok(render(message, outbound_type, test.at, &test.data)?),
+        }
+    }
+}
+
+/// Who is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Receivers {
+    /// Every endpoint that is subscribed now (OB-60, OB-88).
+    Subscribed,
+    /// One endpoint, whatever its subscriptions and state (OB-177).
+    Only(EndpointId),
+}
+
+/// What a record does to the queue.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum QueueChange<'a> {
+    /// An endpoint's configuration moves.
+    Configure(EndpointId, &'a EndpointEvent),
+    /// A message to deliver.
+    Deliver {
+        /// Its id (OB-51).
+        message: MessageId,
+        /// Whom it is about.
+        contact: Option<ContactId>,
+        /// What it says.
+        content: Content<'a>,
+        /// Who gets it.
+        receivers: Receivers,
+    },
+    /// What became of an attempt.
+    Outcome(EndpointId, &'a Attempted),
+}
+
+/// The change a record makes to the queue, if any. A test both counts as a record of its endpoint and is delivered, so
+/// it is reported as a delivery.
+pub fn project(fact: &Fact) -> Option<QueueChange<'_>> {
+    let (contact, content, receivers) = match (fact.owner, &fact.event) {
+        (Owner::Contact(contact), DomainEvent::Contact(event)) => {
+            let content = match event {
+                ContactEvent::Announced(announced) => Content::Announced(announced),
+                ContactEvent::BucketEntered(entered) if entered.announced => Content::Entered(entered),
+                ContactEvent::BucketLeft(left) if left.announced => Content::Left(left),
+                _ => return None,
+            };
+            (Some(contact), content, Receivers::Subscribed)
+        }
+        (Owner::Endpoint(endpoint), DomainEvent::Endpoint(EndpointEvent::TestRequested(test))) => {
+            (None, Content::Test(test), Receivers::Only(endpoint))
+        }
+        (Owner::Endpoint(endpoint), DomainEvent::Endpoint(event)) => {
+            return Some(QueueChange::Configure(endpoint, event));
+        }
+        (Owner::Endpoint(endpoint), DomainEvent::Delivery(DeliveryEvent::Attempted(attempted))) => {
+            return Some(QueueChange::Outcome(endpoint, attempted));
+        }
+        _ => return None,
+    };
+    let message = MessageId::of(fact.record.id, content.outbound_type());
+    Some(QueueChange::Deliver { message, contact, content, receivers })
+}
+
+/// Whether an endpoint gets a message at this position.
+pub fn receives(endpoint: &EndpointRow, outbound_type: &str, receivers: Receivers) -> bool {
+    if endpoint.deleted_at.is_some() {
+        return false;
+    }
+    match receivers {
+        Receivers::Only(only) => endpoint.id == only,
+        Receivers::Subscribed => {
+            endpoint.settings.event_types.iter().any(|pattern| subscribes(pattern, outbound_type))
+        }
+    }
+}
+
+/// Brings a delivery to where it is after an attempt. `false` if the outcome is late or a duplicate and does nothing
+/// (OB-127); only success is believed late, since the receiver has the message then.
+pub fn settle(delivery: &mut DeliveryRow, attempted: &Attempted, recorded_at: Timestamp) -> bool {
+    let repeated = attempted.attempt <= delivery.attempts && attempted.result != AttemptResult::Delivered;
+    if delivery.status != DeliveryStatus::Pending || repeated {
+        return false;
+    }
+    delivery.attempts = delivery.attempts.max(attempted.attempt);
+    delivery.last_attempt_at = Some(attempted.at);
+    delivery.response_status = attempted.response_status;
+    delivery.response_snippet.clone_from(&attempted.response_snippet);
+    delivery.updated_at = recorded_at;
+    match attempted.result {
+        AttemptResult::Delivered => {
+            delivery.status = DeliveryStatus::Delivered;
+            delivery.delivered_at = Some(attempted.at);
+            delivery.next_attempt_at = None;
+            delivery.last_error = None;
+            delivery.error_class = None;
+        }
+        AttemptResult::Retry { next_at } => {
+            delivery.next_attempt_at = Some(next_at);
+            delivery.last_error.clone_from(&attempted.error);
+            delivery.error_class.clone_from(&attempted.error_class);
+        }
+        AttemptResult::Failed => {
+            delivery.status = DeliveryStatus::Failed;
+            delivery.next_attempt_at = None;
+            delivery.last_error.clone_from(&attempted.error);
+            delivery.error_class.clone_from(&attempted.error_class);
+        }
+    }
+    true
+}

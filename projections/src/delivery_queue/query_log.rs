@@ -1,0 +1,347 @@
+//! The delivery log (OB-180, OB-181) and the dead letters (OB-154, OB-155).
+
+use mainspring_schemas::{ContactId, DeliveryId, EndpointId, MessageId, Timestamp};
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter, types::Value};
+
+use super::{
+    DeliveryStatus,
+    cell::DeliveryRow,
+    store::{COLUMNS, read},
+};
+use crate::{
+    error::Result,
+    page::{Order, rows},
+    value::{count, id, instant, integer, maybe_instant},
+};
+
+/// A delivery (OB-180).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// Place in the queue; the cursor of lists.
+    pub seq: u64,
+    /// Its id.
+    pub id: DeliveryId,
+    /// Where to.
+    pub endpoint: EndpointId,
+    /// The message: `webhookId`.
+    pub message: MessageId,
+    /// The outbound type.
+    pub event_type: String,
+    /// Whom it is about.
+    pub contact: Option<ContactId>,
+    /// Whether an operator asked for it as a test.
+    pub test: bool,
+    /// Where it stands.
+    pub status: DeliveryStatus,
+    /// Pending, but its endpoint is disabled.
+    pub held: bool,
+    /// Attempts made.
+    pub attempts: u32,
+    /// When the next one is due.
+    pub next_attempt_at: Option<Timestamp>,
+    /// When the last one ended.
+    pub last_attempt_at: Option<Timestamp>,
+    /// The last answer's status.
+    pub response_status: Option<u16>,
+    /// The last answer's first bytes.
+    pub response_snippet: Option<String>,
+    /// What went wrong last (OB-132).
+    pub last_error: Option<String>,
+    /// The class of what went wrong last.
+    pub error_class: Option<String>,
+    /// When the receiver took it.
+    pub delivered_at: Option<Timestamp>,
+    /// When the row was made.
+    pub created_at: Timestamp,
+    /// When the row changed last.
+    pub updated_at: Timestamp,
+}
+
+impl Delivery {
+    fn new(row: DeliveryRow, disabled: bool) -> Self {
+        Self {
+            held: row.status == DeliveryStatus::Pending && disabled && !row.test,
+            seq: row.seq,
+            id: row.id,
+            endpoint: row.endpoint,
+            message: row.message,
+            event_type: row.event_type,
+            contact: row.contact,
+            test: row.test,
+            status: row.status,
+            attempts: row.attempts,
+            next_attempt_at: row.next_attempt_at,
+            last_attempt_at: row.last_attempt_at,
+            response_status: row.response_status,
+            response_snippet: row.response_snippet,
+            last_error: row.last_error,
+            error_class: row.error_class,
+            delivered_at: row.delivered_at,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        }
+    }
+}
+
+/// One HTTP attempt (OB-181).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// Its ordinal, from 1.
+    pub n: u32,
+    /// When its outcome was known.
+    pub at: Timestamp,
+    /// How long it took.
+    pub duration_ms: u32,
+    /// What it led to: `delivered`, `retry` or `failed`.
+    pub result: String,
+    /// The receiver's status.
+    pub response_status: Option<u16>,
+    /// The first bytes of the answer.
+    pub response_snippet: Option<String>,
+    /// What went wrong.
+    pub error: Option<String>,
+    /// The class of what went wrong.
+    pub error_class: Option<String>,
+}
+
+impl Attempt {
+    /// When it began.
+    pub fn started_at(&self) -> Timestamp {
+        self.at.plus(-i64::from(self.duration_ms))
+    }
+}
+
+/// A delivery with its envelope and attempts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeliveryDetail {
+    /// The delivery.
+    pub delivery: Delivery,
+    /// The frozen envelope.
+    pub payload: Vec<u8>,
+    /// Its attempts, newest first, at most 50.
+    pub attempts: Vec<Attempt>,
+}
+
+/// Which deliveries to list (OB-180); the default is all of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeliveryFilter {
+    /// Any of these states; empty = all.
+    pub statuses: Vec<DeliveryStatus>,
+    /// Any of these types or patterns (`*`, `<group>.*`); empty = all.
+    pub event_types: Vec<String>,
+    /// Only this message.
+    pub message: Option<MessageId>,
+    /// Only to this endpoint.
+    pub endpoint: Option<EndpointId>,
+    /// Only about this contact.
+    pub contact: Option<ContactId>,
+    /// Created at this instant or later.
+    pub since: Option<Timestamp>,
+    /// Created at this instant or before.
+    pub until: Option<Timestamp>,
+    /// Only with this class of error.
+    pub error_class: Option<String>,
+}
+
+/// A delivery that was given up (OB-154).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// The delivery: both the entry's id and its `sourceId`.
+    pub id: DeliveryId,
+    /// Where to.
+    pub endpoint: EndpointId,
+    /// The address when it was given up; a credential in itself for some kinds (OB-156).
+    pub url: String,
+    /// The endpoint's kind then.
+    pub kind: String,
+    /// The outbound type.
+    pub event_type: String,
+    /// The message.
+    pub message: MessageId,
+    /// The envelope.
+    pub body: Vec<u8>,
+    /// Attempts made.
+    pub retry_count: u32,
+    /// Why (OB-132).
+    pub error: String,
+    /// `pending`, `retried` or `discarded`.
+    pub status: String,
+    /// When it was retried.
+    pub retried_at: Option<Timestamp>,
+    /// When it was given up.
+    pub created_at: Timestamp,
+}
+
+/// Which dead letters to list (OB-155); the default is all of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeadLetterFilter {
+    /// Only in this state.
+    pub status: Option<String>,
+    /// Only this entry.
+    pub id: Option<DeliveryId>,
+}
+
+/// Conditions with their values, numbered as they come.
+#[derive(Default)]
+struct Conditions {
+    clauses: Vec<String>,
+    values: Vec<Value>,
+}
+
+impl Conditions {
+    fn place(&mut self, value: Value) -> String {
+        self.values.push(value);
+        format!("?{}", self.values.len())
+    }
+
+    fn compare(&mut self, left: &str, value: Option<Value>) {
+        if let Some(value) = value {
+            let place = self.place(value);
+            self.clauses.push(format!("{left} {place}"));
+        }
+    }
+
+    fn clause(&self) -> String {
+        if self.clauses.is_empty() { "1".to_owned() } else { self.clauses.join(" AND ") }
+    }
+}
+
+fn blob(id: uuid::Uuid) -> Value {
+    Value::Blob(id.as_bytes().to_vec())
+}
+
+fn conditions(filter: &DeliveryFilter) -> Conditions {
+    let mut conditions = Conditions::default();
+    conditions.compare("d.endpoint =", filter.endpoint.map(|endpoint| blob(endpoint.0)));
+    conditions.compare("d.message =", filter.message.map(|message| blob(message.0)));
+    conditions.compare("d.contact =", filter.contact.map(|contact| blob(contact.0)));
+    conditions.compare("d.created_at >=", filter.since.map(|at| Value::Integer(at.0)));
+    conditions.compare("d.created_at <=", filter.until.map(|at| Value::Integer(at.0)));
+    conditions.compare("d.error_class =", filter.error_class.clone().map(Value::Text));
+    if !filter.statuses.is_empty() {
+        let words: Vec<String> =
+            filter.statuses.iter().map(|status| format!("'{}'", status.as_str())).collect();
+        conditions.clauses.push(format!("d.status IN ({})", words.join(", ")));
+    }
+    if !filter.event_types.is_empty() && !filter.event_types.iter().any(|pattern| pattern == "*") {
+        let mut any = Vec::new();
+        for pattern in &filter.event_types {
+            match pattern.strip_suffix('*').filter(|group| group.ends_with('.')) {
+                Some(group) => {
+                    let place = conditions.place(Value::Text(group.to_owned()));
+                    any.push(format!("substr(d.event_type, 1, length({place})) = {place}"));
+                }
+                None => {
+                    let place = conditions.place(Value::Text(pattern.clone()));
+                    any.push(format!("d.event_type = {place}"));
+                }
+            }
+        }
+        conditions.clauses.push(format!("({})", any.join(" OR ")));
+    }
+    conditions
+}
+
+fn read_with_endpoint(row: &Row<'_>) -> rusqlite::Result<Delivery> {
+    Ok(Delivery::new(read(row)?, row.get(18)?))
+}
+
+const SELECT: &str = "e.disabled_at IS NOT NULL FROM deliveries d JOIN endpoints e ON e.id = d.endpoint";
+
+/// A page of deliveries, in log order or against it, after a place in the queue.
+pub(crate) fn deliveries(
+    connection: &Connection,
+    filter: &DeliveryFilter,
+    order: Order,
+    cursor: Option<u64>,
+    limit: usize,
+) -> Result<Vec<Delivery>> {
+    let mut conditions = conditions(filter);
+    let beyond = match order {
+        Order::Descending => "d.seq <",
+        Order::Ascending => "d.seq >",
+    };
+    conditions.compare(beyond, cursor.map(|seq| Value::Integer(integer(seq))));
+    let limit = conditions.place(Value::Integer(rows(limit)));
+    let sql = format!(
+        "SELECT {COLUMNS}, {SELECT} WHERE {} ORDER BY d.seq {} LIMIT {limit}",
+        conditions.clause(),
+        order.sql()
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let deliveries = statement.query_map(params_from_iter(conditions.values), read_with_endpoint)?;
+    Ok(deliveries.collect::<rusqlite::Result<_>>()?)
+}
+
+/// A delivery with its envelope and its newest attempts.
+pub(crate) fn detail(connection: &Connection, delivery: DeliveryId) -> Result<Option<DeliveryDetail>> {
+    let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS}, {SELECT} WHERE d.id = ?1"))?;
+    let Some(delivery) = statement.query_row([delivery.0.as_bytes()], read_with_endpoint).optional()? else {
+        return Ok(None);
+    };
+    let seq = integer(delivery.seq);
+    let payload = connection
+        .prepare_cached("SELECT body FROM delivery_bodies WHERE seq = ?1")?
+        .query_row([seq], |row| row.get(0))
+        .optional()?
+        .unwrap_or_default();
+    let mut statement = connection.prepare_cached(
+        "SELECT n, at, duration_ms, result, response_status, response_snippet, error, error_class FROM attempts
+         WHERE delivery = ?1 ORDER BY n DESC LIMIT 50",
+    )?;
+    let attempts = statement.query_map([seq], |row| {
+        Ok(Attempt {
+            n: row.get(0)?,
+            at: instant(row, 1)?,
+            duration_ms: row.get(2)?,
+            result: row.get(3)?,
+            response_status: row.get(4)?,
+            response_snippet: row.get(5)?,
+            error: row.get(6)?,
+            error_class: row.get(7)?,
+        })
+    })?;
+    Ok(Some(DeliveryDetail { delivery, payload, attempts: attempts.collect::<rusqlite::Result<_>>()? }))
+}
+
+const LETTERS: &str = "FROM dead_letters l JOIN deliveries d ON d.seq = l.seq
+    JOIN delivery_bodies b ON b.seq = l.seq WHERE (?1 IS NULL OR l.status = ?1) AND (?2 IS NULL OR l.id = ?2)";
+
+/// A page of dead letters, newest first (OB-155).
+pub(crate) fn dead_letters(
+    connection: &Connection,
+    filter: &DeadLetterFilter,
+    limit: usize,
+    offset: usize,
+) -> Result<Vec<DeadLetter>> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT l.id, d.endpoint, l.url, l.kind, d.event_type, d.message, b.body, l.retry_count, l.error, l.status,
+                l.retried_at, l.created_at {LETTERS} ORDER BY l.created_at DESC, l.seq DESC LIMIT ?3 OFFSET ?4"
+    ))?;
+    let id_bytes = filter.id.as_ref().map(|id| id.0.as_bytes());
+    let letters =
+        statement.query_map(params![filter.status, id_bytes, rows(limit), rows(offset)], |row| {
+            Ok(DeadLetter {
+                id: DeliveryId(id(row, 0)?),
+                endpoint: EndpointId(id(row, 1)?),
+                url: row.get(2)?,
+                kind: row.get(3)?,
+                event_type: row.get(4)?,
+                message: MessageId(id(row, 5)?),
+                body: row.get(6)?,
+                retry_count: row.get(7)?,
+                error: row.get(8)?,
+                status: row.get(9)?,
+                retried_at: maybe_instant(row, 10)?,
+                created_at: instant(row, 11)?,
+            })
+        })?;
+    Ok(letters.collect::<rusqlite::Result<_>>()?)
+}
+
+/// How many dead letters a filter leaves.
+pub(crate) fn dead_letter_total(connection: &Connection, filter: &DeadLetterFilter) -> Result<u64> {
+    let mut statement = connection.prepare_cached(&format!("SELECT count(*) {LETTERS}"))?;
+    let id_bytes = filter.id.as_ref().map(|id| id.0.as_bytes());
+    Ok(statement.query_row(params![filter.status, id_bytes], |row| count(row, 0))?)
+}

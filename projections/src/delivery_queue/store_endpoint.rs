@@ -1,0 +1,94 @@
+//! The SQL that writes endpoints and their counts.
+
+use mainspring_schemas::EndpointId;
+use rusqlite::{Connection, Row, params};
+
+use super::{DeliveryStatus, endpoint::EndpointRow};
+use crate::{
+    error::Result,
+    value::{count, id, instant, integer, json, maybe_instant},
+};
+
+/// Columns of an endpoint, for [`read`].
+pub(super) const COLUMNS: &str = "id, ordinal, version, outcomes, settings, secrets, disabled_reason, disabled_at,
+    created_at, updated_at, last_delivery_at, consecutive_failures, failing_since, last_failure_at, last_error,
+    deleted_at";
+
+/// An endpoint's row out of [`COLUMNS`].
+pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<EndpointRow> {
+    Ok(EndpointRow {
+        id: EndpointId(id(row, 0)?),
+        ordinal: count(row, 1)?,
+        version: count(row, 2)?,
+        outcomes: count(row, 3)?,
+        settings: json(row, 4)?,
+        secrets: json(row, 5)?,
+        disabled_reason: row.get(6)?,
+        disabled_at: maybe_instant(row, 7)?,
+        created_at: instant(row, 8)?,
+        updated_at: instant(row, 9)?,
+        last_delivery_at: maybe_instant(row, 10)?,
+        consecutive_failures: row.get(11)?,
+        failing_since: maybe_instant(row, 12)?,
+        last_failure_at: maybe_instant(row, 13)?,
+        last_error: row.get(14)?,
+        deleted_at: maybe_instant(row, 15)?,
+    })
+}
+
+/// Every endpoint that was ever created, in that order.
+pub(super) fn load_all(connection: &Connection) -> Result<Vec<EndpointRow>> {
+    let mut statement =
+        connection.prepare_cached(&format!("SELECT {COLUMNS} FROM endpoints ORDER BY ordinal"))?;
+    let endpoints = statement.query_map([], read)?;
+    Ok(endpoints.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Writes an endpoint's row.
+pub(super) fn save(connection: &Connection, endpoint: &EndpointRow) -> Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT OR REPLACE INTO endpoints (id, ordinal, version, outcomes, settings, secrets, disabled_reason,
+                 disabled_at, created_at, updated_at, last_delivery_at, consecutive_failures, failing_since,
+                 last_failure_at, last_error, deleted_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+        )?
+        .execute(params![
+            endpoint.id.0.as_bytes(),
+            integer(endpoint.ordinal),
+            integer(endpoint.version),
+            integer(endpoint.outcomes),
+            serde_json::to_string(&endpoint.settings)?,
+            serde_json::to_string(&endpoint.secrets)?,
+            endpoint.disabled_reason,
+            endpoint.disabled_at.map(|at| at.0),
+            endpoint.created_at.0,
+            endpoint.updated_at.0,
+            endpoint.last_delivery_at.map(|at| at.0),
+            endpoint.consecutive_failures,
+            endpoint.failing_since.map(|at| at.0),
+            endpoint.last_failure_at.map(|at| at.0),
+            endpoint.last_error,
+            endpoint.deleted_at.map(|at| at.0),
+        ])?;
+    Ok(())
+}
+
+/// Moves the number of an endpoint's deliveries in a state.
+pub(super) fn add_count(
+    connection: &Connection,
+    endpoint: EndpointId,
+    status: DeliveryStatus,
+    amount: i64,
+) -> Result<()> {
+    if amount == 0 {
+        return Ok(());
+    }
+    connection
+        .prepare_cached(
+            "INSERT INTO delivery_counts (endpoint, status, amount) VALUES (?1, ?2, ?3)
+             ON CONFLICT (endpoint, status) DO UPDATE SET amount = amount + excluded.amount",
+        )?
+        .execute(params![endpoint.0.as_bytes(), status.as_str(), amount])?;
+    Ok(())
+}

@@ -1,0 +1,100 @@
+//! Questions about endpoints and deliveries.
+
+use mainspring_schemas::{DeliveryId, EndpointId, Timestamp};
+
+use super::ReadModels;
+use crate::{
+    delivery_queue::{
+        self, DeadLetter, DeadLetterFilter, Delivery, DeliveryCounts, DeliveryDetail, DeliveryFilter,
+        DueDelivery, Endpoint,
+    },
+    error::Result,
+    page::Order,
+};
+
+/// Questions about endpoints and deliveries. All of them fail only if the database does.
+#[expect(clippy::missing_errors_doc, reason = "said once, above")]
+impl ReadModels {
+    /// An endpoint by its id; a deleted one says so.
+    pub fn endpoint(&self, endpoint: EndpointId) -> Result<Option<Endpoint>> {
+        self.ask(|connection| delivery_queue::endpoint(connection, endpoint))
+    }
+
+    /// A page of the endpoints there are, newest first (OB-170).
+    pub fn endpoints(&self, include_disabled: bool, limit: usize, offset: usize) -> Result<Vec<Endpoint>> {
+        self.ask(|connection| delivery_queue::endpoints(connection, include_disabled, limit, offset))
+    }
+
+    /// How many endpoints there are.
+    pub fn endpoint_count(&self, include_disabled: bool) -> Result<u64> {
+        self.ask(|connection| delivery_queue::endpoint_total(connection, include_disabled))
+    }
+
+    /// Ids of all endpoints that are not deleted.
+    pub fn endpoint_ids(&self) -> Result<Vec<EndpointId>> {
+        self.ask(delivery_queue::endpoint_ids)
+    }
+
+    /// Endpoints with anything pending that is not held, due now or later.
+    pub fn pending_endpoints(&self) -> Result<Vec<EndpointId>> {
+        self.ask(delivery_queue::pending_endpoints)
+    }
+
+    /// Deliveries to an endpoint that are due at `now`, in log order, after a place in the queue (OB-120). Of a
+    /// disabled endpoint only tests are due.
+    pub fn due_deliveries(
+        &self,
+        endpoint: EndpointId,
+        now: Timestamp,
+        after: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<DueDelivery>> {
+        self.ask(|connection| delivery_queue::due(connection, endpoint, now, after, limit))
+    }
+
+    /// When the next attempt of all is due; may be in the past.
+    pub fn next_due(&self) -> Result<Option<Timestamp>> {
+        self.ask(delivery_queue::next_due)
+    }
+
+    /// When an endpoint's next attempt is due; may be in the past.
+    pub fn next_due_of(&self, endpoint: EndpointId) -> Result<Option<Timestamp>> {
+        self.ask(|connection| delivery_queue::next_due_of(connection, endpoint))
+    }
+
+    /// A page of deliveries, after a place in the queue (OB-180).
+    pub fn deliveries(
+        &self,
+        filter: &DeliveryFilter,
+        order: Order,
+        cursor: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<Delivery>> {
+        self.ask(|connection| delivery_queue::deliveries(connection, filter, order, cursor, limit))
+    }
+
+    /// A delivery with its envelope and attempts (OB-181).
+    pub fn delivery(&self, delivery: DeliveryId) -> Result<Option<DeliveryDetail>> {
+        self.ask(|connection| delivery_queue::detail(connection, delivery))
+    }
+
+    /// Deliveries by state, of one endpoint or of all.
+    pub fn delivery_counts(&self, endpoint: Option<EndpointId>) -> Result<DeliveryCounts> {
+        self.ask(|connection| delivery_queue::counts(connection, endpoint))
+    }
+
+    /// A page of dead letters, newest first (OB-155).
+    pub fn dead_letters(
+        &self,
+        filter: &DeadLetterFilter,
+        limit: usize,
+        offset: usize,
+    ) -> Result<Vec<DeadLetter>> {
+        self.ask(|connection| delivery_queue::dead_letters(connection, filter, limit, offset))
+    }
+
+    /// How many dead letters a filter leaves.
+    pub fn dead_letter_count(&self, filter: &DeadLetterFilter) -> Result<u64> {
+        self.ask(|connection| delivery_queue::dead_letter_total(connection, filter))
+    }
+}
