@@ -54,22 +54,28 @@ pub fn assemble(files: impl IntoIterator<Item = (String, String)>) -> (Vec<Bucke
 /// All definitions of a file, each with its path in it.
 fn read_text(reader: &mut Reader, file: &str, text: &str) -> Vec<(String, Reading)> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let since = reader.problems.len();
     let document = if is_json(file) { json::parse(reader, text) } else { yaml::parse(reader, text) };
+    let damaged = reader.failed_since(0);
     match document {
-        Some(Node { data: Data::Null, .. }) | None => {
-            if !reader.failed_since(since) {
-                let problem = Problem {
-                    severity: Severity::Warning,
-                    path: String::new(),
-                    message: "the file holds no definition".to_owned(),
-                    hint: None,
-                };
-                reader.report(Mark::default(), problem);
-            }
+        Some(Node { data: Data::Null, .. }) | None if !damaged => {
+            let problem = Problem {
+                severity: Severity::Warning,
+                path: String::new(),
+                message: "the file holds no definition".to_owned(),
+                hint: None,
+            };
+            reader.report(Mark::default(), problem);
             Vec::new()
         }
-        Some(document) => read_document(reader, &document),
+        Some(document) => {
+            let mut readings = read_document(reader, &document);
+            if damaged {
+                // What could not be read is missing from the definitions, so they are not what the author wrote.
+                readings.iter_mut().for_each(|(_, reading)| reading.definition = None);
+            }
+            readings
+        }
+        None => Vec::new(),
     }
 }
 
