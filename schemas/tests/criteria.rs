@@ -1,5 +1,7 @@
 //! The criteria language against the tables of its specification.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::collections::HashMap;
 
 use mainspring_schemas::{

@@ -1,5 +1,7 @@
 //! The criteria language against naive oracles, on random trees and histories.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 use mainspring_schemas::{
     Timestamp,
     criteria::{

@@ -1,5 +1,7 @@
 //! The published schemas are what the code produces, and accept what the loader accepts.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::{fs, path::PathBuf};
 
 use mainspring_schemas::definition::{bucket_schema, criteria_schema, load_file};
