@@ -218,7 +218,8 @@ impl AccessKeys {
             expires_at: new.expires_at,
         };
         self.write(AccessEvent::Created(event), |_| true).await?;
-        let info = self.rows.read().rows.iter().find(|row| row.id == id).cloned().ok_or(EngineError::NotFound)?;
+        let info =
+            self.rows.read().rows.iter().find(|row| row.id == id).cloned().ok_or(EngineError::NotFound)?;
         Ok(CreatedKey { info, key })
     }
 
@@ -275,7 +276,9 @@ impl AccessKeys {
                 }
                 Err(AppendError::Conflict { .. }) => {
                     let mut fresh = Rows::default();
-                    read(&*self.log, &mut fresh).await.map_err(|error| EngineError::LogFailed(error.to_string()))?;
+                    read(&*self.log, &mut fresh)
+                        .await
+                        .map_err(|error| EngineError::LogFailed(error.to_string()))?;
                     *self.rows.write() = fresh;
                 }
                 Err(AppendError::Unavailable(_)) => return Err(EngineError::Overloaded),

@@ -146,7 +146,11 @@ impl Engine {
             log_position: self.core.log().durable_end(),
             live_contacts: self.core.shared.live_contacts.load(Ordering::Relaxed),
             armed_timers: self.core.shared.armed_timers.load(Ordering::Relaxed),
-            reason: if stopping { Some("stopping".to_owned()) } else { log.err().map(|reason| reason.to_string()) },
+            reason: if stopping {
+                Some("stopping".to_owned())
+            } else {
+                log.err().map(|reason| reason.to_string())
+            },
         }
     }
 
@@ -155,7 +159,11 @@ impl Engine {
     /// # Errors
     /// [`EngineError::LogFailed`] if the log cannot be read.
     pub async fn answers_for(&self, contact: ContactId) -> Result<Option<ContactId>, EngineError> {
-        self.core.directory.answers_for(contact).await.map_err(|error| EngineError::LogFailed(error.to_string()))
+        self.core
+            .directory
+            .answers_for(contact)
+            .await
+            .map_err(|error| EngineError::LogFailed(error.to_string()))
     }
 
     /// Takes no more calls, lets those in line end, and saves snapshots of what is in memory.

@@ -60,7 +60,10 @@ impl Entropy {
 }
 
 /// Fills `bytes` with randomness. Without any the process cannot make ids or secrets and must not go on.
-#[expect(clippy::panic, reason = "no safe way to continue without randomness; the operating system never refuses after boot")]
+#[expect(
+    clippy::panic,
+    reason = "no safe way to continue without randomness; the operating system never refuses after boot"
+)]
 fn fill(bytes: &mut [u8]) {
     if let Err(error) = getrandom::fill(bytes) {
         panic!("the operating system gives no randomness: {error}");

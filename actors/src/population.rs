@@ -19,7 +19,11 @@ pub trait Population: Send + Sync + 'static {
     async fn contacts(&self) -> Result<u64, PopulationError>;
 
     /// The ids of live contacts after `after`, ascending.
-    async fn contacts_after(&self, after: Option<ContactId>, limit: usize) -> Result<Vec<ContactId>, PopulationError>;
+    async fn contacts_after(
+        &self,
+        after: Option<ContactId>,
+        limit: usize,
+    ) -> Result<Vec<ContactId>, PopulationError>;
 
     /// Contacts whose wake-up is due at `until` or before, soonest first, after the given one of the order.
     async fn due_wakes(

@@ -86,7 +86,9 @@ fn anchor_event(criteria: &Criteria) -> Option<CompactString> {
     match criteria {
         Criteria::Event(leaf) if leaf.within.is_some() => single_event(criteria),
         Criteria::Composite(composite) if composite.operator == CompositeOperator::And => {
-            let [Criteria::Event(a), Criteria::Event(b)] = composite.conditions.as_slice() else { return None };
+            let [Criteria::Event(a), Criteria::Event(b)] = composite.conditions.as_slice() else {
+                return None;
+            };
             let lapsed = |ever: &EventLeaf, absent: &EventLeaf| {
                 ever.event_name == absent.event_name
                     && ever.check == EventCheck::Exists

@@ -43,7 +43,8 @@ pub(crate) fn contact_records(
     stamp: Stamp,
 ) -> Result<StreamAppend, EncodeError> {
     let is_cause = |event: &ContactEvent| matches!(event, ContactEvent::EventRecorded(EventRecorded { .. }));
-    let cause = events.iter().find(|(_, event)| is_cause(event)).or_else(|| events.first()).map(|(id, _)| *id);
+    let cause =
+        events.iter().find(|(_, event)| is_cause(event)).or_else(|| events.first()).map(|(id, _)| *id);
     let records = events
         .iter()
         .map(|(id, event)| Ok(record(*id, event.encode()?, cause.filter(|cause| cause != id), stamp)))

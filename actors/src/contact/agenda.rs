@@ -41,8 +41,12 @@ impl Agenda {
 
     /// Takes the soonest look that is due at `now`; of two at one instant, the bucket defined first.
     pub fn take_due(&mut self, now: Timestamp) -> Option<Look> {
-        let (index, _) =
-            self.0.iter().enumerate().filter(|(_, look)| look.at <= now).min_by_key(|(_, look)| (look.at, look.rule))?;
+        let (index, _) = self
+            .0
+            .iter()
+            .enumerate()
+            .filter(|(_, look)| look.at <= now)
+            .min_by_key(|(_, look)| (look.at, look.rule))?;
         Some(self.0.swap_remove(index))
     }
 

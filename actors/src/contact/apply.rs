@@ -95,7 +95,11 @@ fn record(state: &mut ContactState, event: &EventRecorded, id: RecordId) {
     state.occurrences.add(&event.name, event.occurred_at);
     seen(state, event.at);
     if let Some(idempotency) = &event.idempotency {
-        state.remember(Remembered { digest: digest_of(&idempotency.key), event: id, request: idempotency.request });
+        state.remember(Remembered {
+            digest: digest_of(&idempotency.key),
+            event: id,
+            request: idempotency.request,
+        });
     }
 }
 
@@ -127,7 +131,9 @@ pub(super) fn value_size(value: &Value) -> usize {
         Value::Number(number) => number.to_string().len(),
         Value::String(text) => text.len() + 2,
         Value::Array(elements) => 2 + elements.iter().map(|element| value_size(element) + 1).sum::<usize>(),
-        Value::Object(members) => 2 + members.iter().map(|(name, value)| member_size(name, value)).sum::<usize>(),
+        Value::Object(members) => {
+            2 + members.iter().map(|(name, value)| member_size(name, value)).sum::<usize>()
+        }
     }
 }
 

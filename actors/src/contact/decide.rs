@@ -6,7 +6,8 @@ use mainspring_schemas::{
     catalog::{CONTACT_CREATED, CONTACT_DELETED, CONTACT_UPDATED},
     event::contact::{
         Announced, AttachedKey, BucketLeft, ContactEvent, Created, Deleted, EventRecorded, Idempotency,
-        IdentityConflict, KeysAttached, LeaveReason, Looked, MergedInto, PropertiesChanged, Seen, TransitionSource, Via,
+        IdentityConflict, KeysAttached, LeaveReason, Looked, MergedInto, PropertiesChanged, Seen,
+        TransitionSource, Via,
     },
     identity::{IdentityKey, KeyKind},
     properties::{self, Change},
@@ -140,7 +141,9 @@ impl Progress<'_> {
             if !change.set.is_empty() && size_after(self.state, &change) > self.turn.policy.max_properties {
                 return Outcome::Refused("contact properties exceed the limit");
             }
-        } else if super::apply::value_size(&Value::Object(call.patch.clone())) > self.turn.policy.max_properties {
+        } else if super::apply::value_size(&Value::Object(call.patch.clone()))
+            > self.turn.policy.max_properties
+        {
             return Outcome::Refused("contact properties exceed the limit");
         }
 
@@ -171,7 +174,11 @@ impl Progress<'_> {
         let event = call.event.map(|event| self.record(event, &mut touched));
         for (kind, other) in call.conflicts {
             if !self.state.conflicts.contains(&(kind, other)) {
-                self.emit(ContactEvent::IdentityConflict(IdentityConflict { at: self.turn.now, kind, other }));
+                self.emit(ContactEvent::IdentityConflict(IdentityConflict {
+                    at: self.turn.now,
+                    kind,
+                    other,
+                }));
             }
         }
         if explicit && !changed {
@@ -213,7 +220,8 @@ impl Progress<'_> {
         let mut keys: Vec<AttachedKey> = Vec::new();
         for key in &call.keys {
             let held = self.state.keys.iter().find(|held| held.key == *key);
-            let slot_free = self.state.primary(key.kind).is_none() && !keys.iter().any(|k| k.kind == key.kind);
+            let slot_free =
+                self.state.primary(key.kind).is_none() && !keys.iter().any(|k| k.kind == key.kind);
             // An explicit upsert that names the contact by another key changes its address (RS-30).
             let takes_over = key.kind == KeyKind::Email
                 && call.event.is_none()

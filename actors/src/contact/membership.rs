@@ -4,7 +4,7 @@ use mainspring_schemas::{
     StayId, Timestamp,
     criteria::{evaluate, next_change},
     definition::EntryLimit,
-    event::contact::{BucketEntered, BucketLeft, ContactEvent, LeaveReason, TransitionSource},
+    event::contact::{BucketEntered, ContactEvent, LeaveReason, TransitionSource},
     identity::KeyKind,
 };
 
@@ -108,7 +108,9 @@ impl Progress<'_> {
         let Some(stay) = self.state.stay(rule.bucket()) else { return };
         if stay.max_dwell_at.is_some_and(|end| end <= look.at) {
             self.leave(rule, TransitionSource::Reconcile, LeaveReason::MaxDwell, look.at);
-        } else if look.at.since(stay.entered_at) >= rule.min_dwell && !evaluate(&rule.criteria, self.state, look.at) {
+        } else if look.at.since(stay.entered_at) >= rule.min_dwell
+            && !evaluate(&rule.criteria, self.state, look.at)
+        {
             self.leave(rule, TransitionSource::Reconcile, LeaveReason::Criteria, look.at);
         }
     }
@@ -168,7 +170,9 @@ impl Progress<'_> {
         let epoch = 1 + standing.map_or(0, |standing| standing.epochs);
         let announced = audible && announces(rule, standing, at);
         let anchor = (source == TransitionSource::Backfill)
-            .then(|| rule.anchor_event.as_ref().and_then(|event| self.state.occurrences.of(event).last().copied()))
+            .then(|| {
+                rule.anchor_event.as_ref().and_then(|event| self.state.occurrences.of(event).last().copied())
+            })
             .flatten();
         self.emit(ContactEvent::BucketEntered(BucketEntered {
             at,

@@ -177,8 +177,13 @@ impl ContactState {
         let index = match self.standings.binary_search_by(|s| s.bucket.cmp(bucket)) {
             Ok(index) => index,
             Err(index) => {
-                let standing =
-                    Standing { bucket: bucket.clone(), epochs: 0, last_left_at: None, last_reason: None, stay: None };
+                let standing = Standing {
+                    bucket: bucket.clone(),
+                    epochs: 0,
+                    last_left_at: None,
+                    last_reason: None,
+                    stay: None,
+                };
                 self.standings.insert(index, standing);
                 index
             }

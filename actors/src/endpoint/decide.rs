@@ -5,7 +5,8 @@ use mainspring_schemas::{
     event::{
         EndpointEvent,
         endpoint::{
-            EndpointDisabled, EndpointEnabled, EndpointSettings, EndpointUpdated, SecretRotated, SigningSecret,
+            EndpointDisabled, EndpointEnabled, EndpointSettings, EndpointUpdated, SecretRotated,
+            SigningSecret,
         },
     },
 };
@@ -61,7 +62,8 @@ pub(super) fn distinct(types: Vec<String>) -> Vec<String> {
 fn unmask(new: Properties, stored: Option<&Properties>) -> Properties {
     new.into_iter()
         .map(|(key, value)| {
-            let kept = (value == Value::from("***")).then(|| stored.and_then(|stored| stored.get(&key))).flatten();
+            let kept =
+                (value == Value::from("***")).then(|| stored.and_then(|stored| stored.get(&key))).flatten();
             let value = kept.cloned().unwrap_or(value);
             (key, value)
         })
@@ -101,7 +103,9 @@ pub(super) fn patch(
         Some(true) if state.disabled.is_none() => {
             events.push(EndpointEvent::Disabled(EndpointDisabled { at: now, reason: "operator".to_owned() }));
         }
-        Some(false) if state.disabled.is_some() => events.push(EndpointEvent::Enabled(EndpointEnabled { at: now })),
+        Some(false) if state.disabled.is_some() => {
+            events.push(EndpointEvent::Enabled(EndpointEnabled { at: now }))
+        }
         _ => {}
     }
     (events, shown)

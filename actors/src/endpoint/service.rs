@@ -10,7 +10,10 @@ use mainspring_schemas::{
     event::{
         DeliveryEvent, EndpointEvent,
         delivery::Attempted,
-        endpoint::{EndpointCreated, EndpointDeleted, EndpointDisabled, EndpointSettings, SigningSecret, TestRequested},
+        endpoint::{
+            EndpointCreated, EndpointDeleted, EndpointDisabled, EndpointSettings, SigningSecret,
+            TestRequested,
+        },
     },
 };
 use parking_lot::RwLock;
@@ -157,7 +160,8 @@ impl Endpoints {
         let mut position = self.core.log().durable_end().saturating_sub(1);
         let mut first = None;
         if !events.is_empty() {
-            let expected = state.as_ref().map_or(Expected::NoStream, |state| Expected::Version(state.version));
+            let expected =
+                state.as_ref().map_or(Expected::NoStream, |state| Expected::Version(state.version));
             let records = self.records(&events, now)?;
             first = records.first().map(|record| record.id);
             let streams = vec![StreamAppend { stream: StreamName::endpoint(id), expected, records }];
@@ -311,7 +315,11 @@ impl Endpoints {
     ///
     /// # Errors
     /// [`EngineError::Overloaded`] or [`EngineError::LogFailed`].
-    pub async fn record_attempt(&self, id: EndpointId, attempted: Attempted) -> Result<Position, EngineError> {
+    pub async fn record_attempt(
+        &self,
+        id: EndpointId,
+        attempted: Attempted,
+    ) -> Result<Position, EngineError> {
         let now = self.core.now();
         let encoded = DeliveryEvent::Attempted(attempted)
             .encode()

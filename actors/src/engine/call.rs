@@ -118,8 +118,13 @@ fn refusal(outcome: &Outcome) -> EngineError {
 /// Digest of a request, to tell a repeat from a reuse of its key (IK-02).
 fn request_digest(call: &IngestCall) -> u64 {
     let body = serde_json::json!([
-        call.identity.external, call.identity.email, call.identity.anonymous, call.name, call.event_properties,
-        call.contact_properties, call.occurred_at,
+        call.identity.external,
+        call.identity.email,
+        call.identity.anonymous,
+        call.name,
+        call.event_properties,
+        call.contact_properties,
+        call.occurred_at,
     ]);
     let digest = Sha256::digest(body.to_string().as_bytes());
     digest[..8].iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte))
@@ -164,7 +169,11 @@ impl Engine {
             idempotency_key: call.idempotency_key,
             request,
         };
-        let via = if call.source == mainspring_schemas::event::contact::Source::Import { Via::Import } else { Via::Attached };
+        let via = if call.source == mainspring_schemas::event::contact::Source::Import {
+            Via::Import
+        } else {
+            Via::Attached
+        };
         let inner = empty_call(call.contact_properties, Some(event), via);
         self.submit(Request { identity: call.identity, timing, trace: call.trace }, inner).await
     }
@@ -182,7 +191,11 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::NotFound`] if nobody answers for the id.
-    pub async fn patch_contact(&self, id: ContactId, properties: Properties) -> Result<UpsertOutcome, EngineError> {
+    pub async fn patch_contact(
+        &self,
+        id: ContactId,
+        properties: Properties,
+    ) -> Result<UpsertOutcome, EngineError> {
         let contact = self.answers_for(id).await?.ok_or(EngineError::NotFound)?;
         let request = Request { identity: Identity::default(), timing: Timing::default(), trace: None };
         let answer = self.send_call(contact, &request, empty_call(properties, None, Via::Attached))?;
@@ -195,7 +208,10 @@ impl Engine {
     }
 
     async fn submit(&self, request: Request, call: Call) -> Result<Pending, EngineError> {
-        if request.identity.external.is_none() && request.identity.email.is_none() && request.identity.discord.is_none() {
+        if request.identity.external.is_none()
+            && request.identity.email.is_none()
+            && request.identity.discord.is_none()
+        {
             return Err(EngineError::NoIdentity);
         }
         let answer = match self.known_owner(&request.identity) {

@@ -184,7 +184,8 @@ impl Core {
         if let Some(id) = as_contact_id(&external) {
             return Ok(self.directory.answers_for(id).await.map_err(storage)?.is_some());
         }
-        if let Some(email) = IdentityKey::new(KeyKind::Email, &key.value).filter(|_| key.value.contains('@')) {
+        if let Some(email) = IdentityKey::new(KeyKind::Email, &key.value).filter(|_| key.value.contains('@'))
+        {
             return Ok(self.owner(&email).await?.contact.is_some());
         }
         Ok(false)
@@ -279,8 +280,11 @@ impl Core {
             also.extend(self.moved_claims(&taken, contact, request)?);
             call.losers.push(taken);
         }
-        let moved: Vec<IdentityKey> =
-            call.losers.iter().flat_map(|loser| loser.state.keys.iter().map(|held| held.key.clone())).collect();
+        let moved: Vec<IdentityKey> = call
+            .losers
+            .iter()
+            .flat_map(|loser| loser.state.keys.iter().map(|held| held.key.clone()))
+            .collect();
         call.keys = plan.keys;
         call.unowned = plan.unowned.clone();
         call.conflicts = plan.conflicts;
@@ -362,7 +366,8 @@ impl Core {
             .map(|item| {
                 let stream = self.directory.hasher().stream(&item.found.key);
                 let id = self.entropy.lock().record(now);
-                identity_record(stream, item.expected, &claimed(contact, now), id, Self::stamp(request)).map_err(storage)
+                identity_record(stream, item.expected, &claimed(contact, now), id, Self::stamp(request))
+                    .map_err(storage)
             })
             .collect()
     }
@@ -378,7 +383,8 @@ impl Core {
         let claim = |key: &IdentityKey| {
             let stream = self.directory.hasher().stream(key);
             let id = self.entropy.lock().record(now);
-            identity_record(stream, Expected::Any, &claimed(survivor, now), id, Self::stamp(request)).map_err(storage)
+            identity_record(stream, Expected::Any, &claimed(survivor, now), id, Self::stamp(request))
+                .map_err(storage)
         };
         taken.state.keys.iter().map(|held| claim(&held.key)).collect()
     }

@@ -141,7 +141,8 @@ impl Engine {
             stopping: AtomicBool::new(false),
             refused: AtomicU64::new(0),
         });
-        let access = Arc::new(AccessKeys::open(Arc::clone(&options.log), Arc::clone(&core.shared.clock)).await?);
+        let access =
+            Arc::new(AccessKeys::open(Arc::clone(&options.log), Arc::clone(&core.shared.clock)).await?);
         let endpoints = Arc::new(Endpoints::open(Arc::clone(&core)).await?);
         let buckets = Arc::new(Buckets::open(Arc::clone(&core), options.definitions).await?);
         let engine = Self { core, access, endpoints, buckets };

@@ -19,7 +19,10 @@ impl std::fmt::Debug for KeyHasher {
 impl KeyHasher {
     /// A hasher with a secret of 32 bytes.
     pub fn new(secret: &[u8; 32]) -> Self {
-        Self { keyed: Hmac::new(&(*secret).into()) }
+        // HMAC pads a short key with zeros to its block; doing it here leaves nothing that can fail.
+        let mut block = [0; 64];
+        block[..32].copy_from_slice(secret);
+        Self { keyed: Hmac::new(&block.into()) }
     }
 
     /// The digest of a key; different kinds never share one.

@@ -70,7 +70,8 @@ impl Directory {
         let owner = match newest.first() {
             None => Owner { contact: None, expected: Expected::NoStream },
             Some(record) => {
-                let event = IdentityEvent::decode(&record.event_type, record.schema_version, &record.payload)?;
+                let event =
+                    IdentityEvent::decode(&record.event_type, record.schema_version, &record.payload)?;
                 let contact = match event {
                     IdentityEvent::Claimed(claimed) => Some(claimed.contact),
                     IdentityEvent::Released(_) => None,

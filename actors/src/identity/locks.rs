@@ -32,7 +32,8 @@ impl KeyedLocks {
         let mut sorted: Vec<u128> = names.into_iter().collect();
         sorted.sort_unstable();
         sorted.dedup();
-        let mut guards = Guards { names: Vec::with_capacity(sorted.len()), waiting: Arc::clone(&self.waiting) };
+        let mut guards =
+            Guards { names: Vec::with_capacity(sorted.len()), waiting: Arc::clone(&self.waiting) };
         for name in sorted {
             let turn = {
                 let mut waiting = self.waiting.lock();

@@ -100,7 +100,9 @@ fn distinct<'a>(found: impl Iterator<Item = &'a Found>) -> Vec<ContactId> {
 /// RS-20: for kind external or email the owner of an anonymous key holds values, the rest of the call (supplied
 /// values and keys of the other candidates) has values too, and the two sets are disjoint.
 fn contradicts(owner: ContactId, found: &[Found], candidates: &[Candidate]) -> bool {
-    let Some(candidate) = candidates.iter().find(|candidate| candidate.contact == owner) else { return false };
+    let Some(candidate) = candidates.iter().find(|candidate| candidate.contact == owner) else {
+        return false;
+    };
     [KeyKind::External, KeyKind::Email].into_iter().any(|kind| {
         let mut own = candidate.values(kind).peekable();
         if own.peek().is_none() {
@@ -193,8 +195,13 @@ mod tests {
     #[test]
     fn ke_23_a_designation_attaches_nothing() {
         let contact = id(7);
-        let candidate = Candidate { contact, keys: vec![key(KeyKind::Email, "e1")], first_seen_at: Timestamp(0) };
-        let found = [Found { key: key(KeyKind::External, &contact.to_string()), owner: Some(contact), attaches: false }];
+        let candidate =
+            Candidate { contact, keys: vec![key(KeyKind::Email, "e1")], first_seen_at: Timestamp(0) };
+        let found = [Found {
+            key: key(KeyKind::External, &contact.to_string()),
+            owner: Some(contact),
+            attaches: false,
+        }];
         let plan = plan(&found, &[candidate]);
         assert_eq!((plan.contact, plan.keys.len(), plan.unowned.len()), (Some(contact), 0, 0));
     }

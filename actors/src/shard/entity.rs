@@ -46,7 +46,9 @@ pub(crate) async fn load(
     let snapshot = snapshots.load(&stream).await.ok().flatten();
     let mut state = snapshot
         .filter(|snapshot| snapshot.schema_version == SNAPSHOT_SCHEMA)
-        .and_then(|snapshot| from_snapshot(&snapshot.payload).filter(|state| state.version == Some(snapshot.version)))
+        .and_then(|snapshot| {
+            from_snapshot(&snapshot.payload).filter(|state| state.version == Some(snapshot.version))
+        })
         .unwrap_or_default();
     let snapshot_version = state.version;
     loop {
@@ -97,7 +99,9 @@ impl Entity {
 
     /// Saves a snapshot if at least `after` records came since the last one.
     pub fn snapshot(&self, snapshots: &dyn SnapshotStore, contact: ContactId, after: u64) {
-        let Some(version) = self.state.version.filter(|_| self.tail() >= after && self.is_settled()) else { return };
+        let Some(version) = self.state.version.filter(|_| self.tail() >= after && self.is_settled()) else {
+            return;
+        };
         if let Some(payload) = to_snapshot(&self.state) {
             let snapshot = Snapshot { version, schema_version: SNAPSHOT_SCHEMA, payload };
             snapshots.save(&StreamName::contact(contact), snapshot);

@@ -20,11 +20,14 @@ use std::{
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use futures_util::FutureExt;
-use mainspring_eventlog::{AppendError, Append, EventLog, Expected, SnapshotStore};
+use mainspring_eventlog::{Append, AppendError, EventLog, Expected, SnapshotStore};
 use mainspring_schemas::{ContactId, RecordId, Timestamp, codec::EncodeError};
 
-use self::{entity::{Entity, LoadError, load}, timers::Timers};
-pub(crate) use self::message::{Answer, Decide, Failure, Message, Reply, TakeOut, Verb};
+pub(crate) use self::message::{Answer, Decide, Failure, Message, TakeOut, Verb};
+use self::{
+    entity::{Entity, LoadError, load},
+    timers::Timers,
+};
 use crate::{
     clock::Clock,
     contact::{self, Command, Outcome, Policy, Turn},
@@ -106,7 +109,8 @@ impl Shard {
             return;
         }
         self.contacts.remove(&id);
-        let mut loading = Box::pin(load(Arc::clone(&self.shared.log), Arc::clone(&self.shared.snapshots), id));
+        let mut loading =
+            Box::pin(load(Arc::clone(&self.shared.log), Arc::clone(&self.shared.snapshots), id));
         // The embedded log answers at once; others are waited for without holding up the rest of the shard.
         match (&mut loading).now_or_never() {
             Some(loaded) => self.loaded(id, loaded, vec![verb]),
@@ -218,7 +222,8 @@ impl Shard {
         entity.in_flight = Some(in_flight);
         let stamp = Stamp { trace: None, wake_at: None, definitions };
         let half = contact_records(contact, expected, &[(id, event)], stamp);
-        let _ = reply.send(half.map(|half| (taken, half)).map_err(|error| Failure::Unreadable(error.to_string())));
+        let _ = reply
+            .send(half.map(|half| (taken, half)).map_err(|error| Failure::Unreadable(error.to_string())));
     }
 
     fn arm(&mut self, contact: ContactId, wake_at: Option<Timestamp>) {

@@ -1,0 +1,99 @@
+//! Rules about buckets, pure: what a definition file that appears, changes or goes means (BK-180, BK-201, BK-203).
+
+use mainspring_schemas::{
+    Timestamp,
+    definition::BucketDefinition,
+    event::{
+        BucketEvent,
+        bucket::{Defined, Retired, Switched},
+    },
+};
+
+use super::state::BucketState;
+
+/// The event that brings `state` to what the files say; `None` if it is there already.
+pub(super) fn define(
+    state: &BucketState,
+    now: Timestamp,
+    file: Option<&BucketDefinition>,
+) -> Option<BucketEvent> {
+    let Some(definition) = file else {
+        let defined = state.definition.is_some() && !state.retired;
+        return defined.then_some(BucketEvent::Retired(Retired { at: now }));
+    };
+    if !state.retired && state.definition.as_deref() == Some(definition) {
+        return None;
+    }
+    let criteria_hash = definition.criteria_hash();
+    let enabled_after = state.switch.unwrap_or(definition.enabled);
+    let re_evaluates = state.definition.is_none()
+        || state.retired
+        || criteria_hash != state.criteria_hash
+        || (enabled_after && !state.enabled());
+    Some(BucketEvent::Defined(Box::new(Defined {
+        at: now,
+        definition: definition.clone(),
+        criteria_hash,
+        re_evaluates,
+    })))
+}
+
+/// The event of an operator's switch; `None` if it changes nothing.
+pub(super) fn switch(state: &BucketState, now: Timestamp, enabled: bool) -> Option<BucketEvent> {
+    (state.switch != Some(enabled)).then_some(BucketEvent::Switched(Switched { at: now, enabled }))
+}
+
+#[cfg(test)]
+mod tests {
+    use mainspring_schemas::{BucketId, criteria::Criteria};
+
+    use super::*;
+
+    fn definition(criteria: &str) -> BucketDefinition {
+        let criteria: Criteria = serde_json::from_str(criteria).unwrap();
+        BucketDefinition::new(BucketId::new("b").unwrap(), "B", criteria)
+    }
+
+    const PRO: &str = r#"{"type":"property","property":"plan","operator":"eq","value":"pro"}"#;
+    const VIP: &str = r#"{"type":"property","property":"plan","operator":"eq","value":"vip"}"#;
+
+    fn step(state: &mut BucketState, event: Option<BucketEvent>) -> Option<bool> {
+        let event = event?;
+        let version = state.version.map_or(0, |version| version + 1);
+        state.apply(&event, version, version + 10);
+        Some(matches!(&event, BucketEvent::Defined(defined) if defined.re_evaluates))
+    }
+
+    #[test]
+    fn bk_180_only_criteria_are_decided_anew() {
+        let mut state = BucketState::default();
+        let first = define(&state, Timestamp(1), Some(&definition(PRO)));
+        assert_eq!(step(&mut state, first), Some(true), "first time");
+        assert!(define(&state, Timestamp(2), Some(&definition(PRO))).is_none(), "equal = nothing");
+        let mut renamed = definition(PRO);
+        renamed.name = "Other".into();
+        let change = define(&state, Timestamp(3), Some(&renamed));
+        assert_eq!(step(&mut state, change), Some(false), "a name is no criteria");
+        let change = define(&state, Timestamp(4), Some(&definition(VIP)));
+        assert_eq!(step(&mut state, change), Some(true), "changed criteria");
+        assert_eq!(state.activated, Some((12, Timestamp(4))));
+    }
+
+    #[test]
+    fn bk_200_to_bk_203_switches_and_retirement() {
+        let mut state = BucketState::default();
+        let first = define(&state, Timestamp(1), Some(&definition(PRO)));
+        step(&mut state, first);
+        let off = switch(&state, Timestamp(2), false);
+        step(&mut state, off);
+        assert!(!state.enabled() && switch(&state, Timestamp(2), false).is_none());
+        let on = switch(&state, Timestamp(3), true);
+        step(&mut state, on);
+        assert_eq!(state.activated.map(|(_, at)| at), Some(Timestamp(3)), "re-enabling re-evaluates");
+        let gone = define(&state, Timestamp(4), None);
+        step(&mut state, gone);
+        assert!(state.rule().is_none() && define(&state, Timestamp(5), None).is_none());
+        let back = define(&state, Timestamp(6), Some(&definition(PRO)));
+        assert_eq!(step(&mut state, back), Some(true), "a return re-evaluates");
+    }
+}

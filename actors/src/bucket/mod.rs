@@ -1,0 +1,10 @@
+//! Buckets: definitions through time, switches, back-fills. Members are a matter of the contacts.
+
+mod actor;
+mod decide;
+mod fill;
+mod service;
+mod state;
+
+pub use service::{BucketView, Buckets};
+pub use state::{Backfill, BucketState};
