@@ -19,3 +19,4 @@ pub mod schedule;
 pub mod secret;
 pub mod settings;
 pub mod signature;
+pub mod worker;

@@ -38,8 +38,11 @@ impl Lookup for SystemLookup {
 pub struct CheckedResolver {
     lookup: Arc<dyn Lookup>,
     policy: Arc<Policy>,
-    fresh: Arc<Mutex<HashMap<String, (Instant, Arc<[IpAddr]>)>>>,
+    fresh: Arc<Mutex<HashMap<String, Answer>>>,
 }
+
+/// A checked answer, and since when it is known.
+type Answer = (Instant, Arc<[IpAddr]>);
 
 /// Carries a [`Failure`] through the HTTP library to whoever asks why it could not connect.
 #[derive(Debug, thiserror::Error)]
