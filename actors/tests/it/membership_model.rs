@@ -18,7 +18,7 @@ const POOL: [&str; 12] = [
     "criteria: {event: b, within: 6h, count: {gte: 3}}",
     "criteria: {event: b, within: 2h, count: {lt: 2}}",
     "criteria: {event: b, within: 4h, count: {eq: 1}}, entryLimit: once",
-    "criteria: {any: [{event: a, within: 2h, exists: false}, {event: b, within: 3h, exists: true}]}",
+    "criteria: {any: [{event: a, within: 2h, exists: false}, {event: b, within: 3h, exists: false}]}, maxDwell: 40m",
     "criteria: {prop: plan, eq: pro}, minDwell: 2h",
     "criteria: {event: a, within: 1h, exists: true}, minDwell: 3h, maxDwell: 5h",
     "criteria: {event: a, count: {gte: 2}}, maxDwell: 2h, entryLimit: once_per_period, entryPeriod: 4h",
