@@ -7,9 +7,21 @@ use crate::{ContactId, Properties, Timestamp};
 
 /// The catalog, in its documented order. Routes, schemas and the command line derive from this one list.
 pub const OUTBOUND_TYPES: [&str; 15] = [
-    CONTACT_CREATED, CONTACT_UPDATED, CONTACT_DELETED, "contact.unsubscribed", "email.sent", "email.delivered",
-    "email.opened", "email.clicked", "email.action", "email.bounced", "email.complained", "journey.completed",
-    BUCKET_ENTERED, BUCKET_LEFT, "link.clicked",
+    CONTACT_CREATED,
+    CONTACT_UPDATED,
+    CONTACT_DELETED,
+    "contact.unsubscribed",
+    "email.sent",
+    "email.delivered",
+    "email.opened",
+    "email.clicked",
+    "email.action",
+    "email.bounced",
+    "email.complained",
+    "journey.completed",
+    BUCKET_ENTERED,
+    BUCKET_LEFT,
+    "link.clicked",
 ];
 
 /// An explicit upsert created a contact.
@@ -29,9 +41,9 @@ pub const WEBHOOK_TEST: &str = "webhook.test";
 pub fn is_subscription(pattern: &str) -> bool {
     pattern == "*"
         || OUTBOUND_TYPES.contains(&pattern)
-        || pattern
-            .strip_suffix(".*")
-            .is_some_and(|group| OUTBOUND_TYPES.iter().any(|t| t.split_once('.').is_some_and(|(g, _)| g == group)))
+        || pattern.strip_suffix(".*").is_some_and(|group| {
+            OUTBOUND_TYPES.iter().any(|t| t.split_once('.').is_some_and(|(g, _)| g == group))
+        })
 }
 
 /// Whether a subscription covers an outbound type.

@@ -8,8 +8,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::{
     StreamName,
     event::{
-        AccessEvent, BucketEvent, ContactEvent, DeliveryEvent, DomainEvent, EndpointEvent, IdentityEvent, access, bucket,
-        contact, delivery, endpoint, identity,
+        AccessEvent, BucketEvent, ContactEvent, DeliveryEvent, DomainEvent, EndpointEvent, IdentityEvent,
+        access, bucket, contact, delivery, endpoint, identity,
     },
 };
 
@@ -159,7 +159,12 @@ family! { AccessEvent, "access",
 ///
 /// # Errors
 /// See [`DecodeError`].
-pub fn decode(stream: &StreamName, event_type: &str, version: u16, payload: &[u8]) -> Result<DomainEvent, DecodeError> {
+pub fn decode(
+    stream: &StreamName,
+    event_type: &str,
+    version: u16,
+    payload: &[u8],
+) -> Result<DomainEvent, DecodeError> {
     Ok(match stream.category() {
         "contact" => DomainEvent::Contact(ContactEvent::decode(event_type, version, payload)?),
         "bucket" => DomainEvent::Bucket(BucketEvent::decode(event_type, version, payload)?),

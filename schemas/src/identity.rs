@@ -76,12 +76,15 @@ fn is_trimmed(c: char) -> bool {
 pub fn is_email_shaped(supplied: &str) -> bool {
     let Some((local, host)) = supplied.split_once('@') else { return false };
     let local_atom = |atom: &str| {
-        !atom.is_empty() && atom.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&b))
+        !atom.is_empty()
+            && atom.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&b))
     };
     let label = |label: &str| {
         !label.is_empty()
             && !label.starts_with('-')
-            && label.chars().all(|c| c == '-' || if c.is_ascii() { c.is_ascii_alphanumeric() } else { c.is_alphanumeric() })
+            && label.chars().all(|c| {
+                c == '-' || if c.is_ascii() { c.is_ascii_alphanumeric() } else { c.is_alphanumeric() }
+            })
     };
     let labels: Vec<&str> = host.split('.').collect();
     let top = labels.last().copied().unwrap_or_default();

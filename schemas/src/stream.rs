@@ -98,7 +98,10 @@ mod tests {
         let name = StreamName::contact(id);
         assert_eq!((name.category(), name.contact_id()), ("contact", Some(id)));
         assert_eq!(name.key(), "018f9f3a-2c41-7c3e-9a50-1f0d6b1f7a11");
-        assert_eq!(StreamName::identity("email", &[0xab; 16]).as_str(), format!("identity-email-{}", "ab".repeat(16)));
+        assert_eq!(
+            StreamName::identity("email", &[0xab; 16]).as_str(),
+            format!("identity-email-{}", "ab".repeat(16))
+        );
         assert_eq!(name.endpoint_id(), None);
     }
 }

@@ -68,7 +68,11 @@ impl FromStr for Timestamp {
 
 impl Serialize for Timestamp {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if serializer.is_human_readable() { serializer.collect_str(self) } else { serializer.serialize_i64(self.0) }
+        if serializer.is_human_readable() {
+            serializer.collect_str(self)
+        } else {
+            serializer.serialize_i64(self.0)
+        }
     }
 }
 
@@ -92,15 +96,29 @@ mod tests {
         let instant: Timestamp = "2026-06-01T02:03:04.5Z".parse().unwrap();
         assert_eq!(instant.to_string(), "2026-06-01T02:03:04.500Z");
         assert_eq!(serde_json::to_string(&instant).unwrap(), "\"2026-06-01T02:03:04.500Z\"");
-        assert_eq!(rmp_serde::from_slice::<Timestamp>(&rmp_serde::to_vec(&instant).unwrap()).unwrap(), instant);
+        assert_eq!(
+            rmp_serde::from_slice::<Timestamp>(&rmp_serde::to_vec(&instant).unwrap()).unwrap(),
+            instant
+        );
     }
 
     #[test]
     fn ht_06_offsets_are_accepted_and_nonsense_is_not() {
-        assert_eq!("2026-06-01T02:00:00+02:00".parse(), Ok("2026-06-01T00:00:00Z".parse::<Timestamp>().unwrap()));
+        assert_eq!(
+            "2026-06-01T02:00:00+02:00".parse(),
+            Ok("2026-06-01T00:00:00Z".parse::<Timestamp>().unwrap())
+        );
         for bad in [
-            "2026-06-01", "2026-06-01T00:00Z", "2026-06-01t00:00:00Z", "2026-02-30T00:00:00Z", "2026-06-01T00:00:00",
-            "2026-06-01T24:00:00Z", "2026-06-01T00:00:60Z", "", "2026-06-01 00:00:00Z", "2026-06-01T00:00:00Zürich",
+            "2026-06-01",
+            "2026-06-01T00:00Z",
+            "2026-06-01t00:00:00Z",
+            "2026-02-30T00:00:00Z",
+            "2026-06-01T00:00:00",
+            "2026-06-01T24:00:00Z",
+            "2026-06-01T00:00:60Z",
+            "",
+            "2026-06-01 00:00:00Z",
+            "2026-06-01T00:00:00Zürich",
         ] {
             assert_eq!(bad.parse::<Timestamp>(), Err(InvalidTimestamp), "{bad}");
         }

@@ -34,9 +34,7 @@ impl Scope {
 
     /// Whether holding `self` grants `needed`: a ladder, with `ingest` beside it (AU-20).
     pub fn grants(self, needed: Self) -> bool {
-        self == needed
-            || self == Self::FullAdmin
-            || (self == Self::JourneyAdmin && needed == Self::Read)
+        self == needed || self == Self::FullAdmin || (self == Self::JourneyAdmin && needed == Self::Read)
     }
 }
 
@@ -85,7 +83,8 @@ mod tests {
 
     #[test]
     fn au_20_ladder_with_ingest_beside_it() {
-        let granted = |held: Scope| Scope::ALL.into_iter().filter(|needed| held.grants(*needed)).collect::<Vec<_>>();
+        let granted =
+            |held: Scope| Scope::ALL.into_iter().filter(|needed| held.grants(*needed)).collect::<Vec<_>>();
         assert_eq!(granted(Read), [Read]);
         assert_eq!(granted(JourneyAdmin), [Read, JourneyAdmin]);
         assert_eq!(granted(FullAdmin), Scope::ALL);

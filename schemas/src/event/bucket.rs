@@ -82,4 +82,3 @@ pub enum BucketEvent {
     /// See [`BackfillCompleted`].
     BackfillCompleted(BackfillCompleted),
 }
-

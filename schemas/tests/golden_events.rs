@@ -1,0 +1,327 @@
+//! Every event type, encoded once and for ever: `tests/golden/<type>.v<version>.hex` pins the bytes that older releases
+//! wrote. A new field needs a serde default; a changed meaning needs a new version and an upcaster.
+//!
+//! `MAINSPRING_BLESS=1 cargo test -p mainspring-schemas --test golden_events` writes files that are missing; a file
+//! that exists is never changed.
+
+use std::{collections::BTreeSet, path::PathBuf};
+
+use mainspring_schemas::{
+    BucketId, ContactId, DeliveryId, KeyId, RecordId, StayId, StreamName, Timestamp,
+    codec::{self, Encoded},
+    criteria::Criteria,
+    definition::BucketDefinition,
+    event::{
+        AccessEvent, BucketEvent, ContactEvent, DeliveryEvent, DomainEvent, EndpointEvent, IdentityEvent,
+        access, bucket, contact, delivery, endpoint, identity,
+    },
+    identity::KeyKind,
+};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+const AT: Timestamp = Timestamp(1_780_272_000_000);
+
+fn object(value: Value) -> Map<String, Value> {
+    value.as_object().cloned().unwrap()
+}
+
+fn contact_id(n: u128) -> ContactId {
+    ContactId(Uuid::from_u128(n))
+}
+
+fn bucket_id() -> BucketId {
+    BucketId::new("power-users").unwrap()
+}
+
+fn stay() -> StayId {
+    StayId::of(contact_id(1), &bucket_id(), 2)
+}
+
+fn keys() -> Vec<contact::AttachedKey> {
+    KeyKind::ALL
+        .into_iter()
+        .map(|kind| contact::AttachedKey {
+            kind,
+            value: "k".into(),
+            primary: true,
+            via: contact::Via::Created,
+        })
+        .collect()
+}
+
+fn properties() -> Map<String, Value> {
+    object(json!({"plan": "pro", "score": 42, "ratio": 0.5, "tags": [null, "a"], "deep": {"x": true}}))
+}
+
+fn contact_events() -> Vec<ContactEvent> {
+    let (bucket, bucket_name) = (bucket_id(), "Power users".to_owned());
+    vec![
+        ContactEvent::Created(contact::Created { at: AT, keys: keys(), properties: properties() }),
+        ContactEvent::KeysAttached(contact::KeysAttached { at: AT, keys: keys() }),
+        ContactEvent::PropertiesChanged(contact::PropertiesChanged {
+            at: AT,
+            set: properties(),
+            removed: vec!["old".into()],
+        }),
+        ContactEvent::Seen(contact::Seen { at: AT }),
+        ContactEvent::EventRecorded(contact::EventRecorded {
+            name: "order.placed".into(),
+            occurred_at: AT,
+            at: AT.plus(5),
+            properties: properties(),
+            source: contact::Source::Api,
+            idempotency: Some(contact::Idempotency { key: "k-1".into(), request: u64::MAX }),
+        }),
+        ContactEvent::BucketEntered(contact::BucketEntered {
+            at: AT,
+            bucket: bucket.clone(),
+            bucket_name: bucket_name.clone(),
+            stay: stay(),
+            epoch: 2,
+            source: contact::TransitionSource::Reconcile,
+            announced: true,
+            max_dwell_at: Some(AT),
+            dwell_anchor_at: Some(AT),
+            user_key: "u1".into(),
+            email: Some("a@example.com".into()),
+        }),
+        ContactEvent::BucketLeft(contact::BucketLeft {
+            at: AT,
+            bucket: bucket.clone(),
+            bucket_name,
+            stay: stay(),
+            epoch: 2,
+            entered_at: AT,
+            source: contact::TransitionSource::Event,
+            reason: contact::LeaveReason::MaxDwell,
+            announced: false,
+            user_key: "u1".into(),
+            email: None,
+        }),
+        ContactEvent::Announced(contact::Announced {
+            at: AT,
+            outbound_type: "contact.updated".into(),
+            data: properties(),
+        }),
+        ContactEvent::MergedInto(contact::MergedInto { at: AT, survivor: contact_id(2) }),
+        ContactEvent::Absorbed(Box::new(contact::Absorbed {
+            at: AT,
+            loser: contact_id(3),
+            loser_version: 7,
+            aliases: vec![contact_id(4)],
+            keys: keys(),
+            properties: properties(),
+            first_seen_at: AT,
+            occurrences: [("a".into(), vec![AT, AT.plus(1)])].into(),
+            idempotency: vec![contact::MovedIdempotency {
+                digest: [9; 16],
+                event: RecordId(Uuid::from_u128(5)),
+                request: 6,
+            }],
+            standings: vec![contact::MovedStanding {
+                bucket,
+                epochs: 2,
+                last_left_at: Some(AT),
+                active: Some(contact::MovedStay {
+                    stay: stay(),
+                    epoch: 2,
+                    entered_at: AT,
+                    source: contact::TransitionSource::Backfill,
+                    max_dwell_at: None,
+                    dwell_anchor_at: Some(AT),
+                }),
+                ended_by_merge: false,
+            }],
+        })),
+        ContactEvent::IdentityConflict(contact::IdentityConflict {
+            at: AT,
+            kind: KeyKind::Anonymous,
+            other: contact_id(8),
+        }),
+        ContactEvent::Deleted(contact::Deleted { at: AT, reason: "deleted".into() }),
+        ContactEvent::Looked(contact::Looked { at: AT }),
+    ]
+}
+
+fn bucket_events() -> Vec<BucketEvent> {
+    let criteria: Criteria =
+        serde_json::from_value(json!({"type": "composite", "operator": "and", "conditions": [
+            {"type": "property", "property": "plan", "operator": "eq", "value": "pro"},
+            {"type": "event", "eventName": "key.action", "check": "count", "operator": "gte", "value": 10,
+             "within": {"hours": 720}},
+        ]}))
+        .unwrap();
+    let definition = BucketDefinition::new(bucket_id(), "Power users", criteria);
+    let criteria_hash = definition.criteria_hash();
+    vec![
+        BucketEvent::Defined(Box::new(bucket::Defined {
+            at: AT,
+            definition,
+            criteria_hash: criteria_hash.clone(),
+            re_evaluates: true,
+        })),
+        BucketEvent::Retired(bucket::Retired { at: AT }),
+        BucketEvent::Switched(bucket::Switched { at: AT, enabled: false }),
+        BucketEvent::BackfillStarted(bucket::BackfillStarted {
+            at: AT,
+            criteria_hash: criteria_hash.clone(),
+            total: 1000,
+        }),
+        BucketEvent::BackfillAdvanced(bucket::BackfillAdvanced {
+            at: AT,
+            cursor: contact_id(1),
+            processed: 500,
+        }),
+        BucketEvent::BackfillCompleted(bucket::BackfillCompleted { at: AT, criteria_hash, processed: 1000 }),
+    ]
+}
+
+fn endpoint_events() -> Vec<EndpointEvent> {
+    let settings = endpoint::EndpointSettings {
+        url: "https://hooks.example.com/x".into(),
+        description: Some("crm".into()),
+        event_types: vec!["bucket.*".into()],
+        kind: "webhook".into(),
+        config: Some(object(json!({"a": 1}))),
+    };
+    let secret = endpoint::SigningSecret { secret: "whsec_AAAA".into(), expires_at: Some(AT) };
+    vec![
+        EndpointEvent::Created(endpoint::EndpointCreated {
+            at: AT,
+            settings: settings.clone(),
+            secret: Some(secret.clone()),
+            disabled: false,
+        }),
+        EndpointEvent::Updated(endpoint::EndpointUpdated { at: AT, settings }),
+        EndpointEvent::SecretRotated(endpoint::SecretRotated { at: AT, secrets: vec![secret] }),
+        EndpointEvent::Disabled(endpoint::EndpointDisabled { at: AT, reason: "gone".into() }),
+        EndpointEvent::Enabled(endpoint::EndpointEnabled { at: AT }),
+        EndpointEvent::Deleted(endpoint::EndpointDeleted { at: AT }),
+        EndpointEvent::TestRequested(endpoint::TestRequested { at: AT, data: properties() }),
+    ]
+}
+
+fn delivery_events() -> Vec<DeliveryEvent> {
+    let attempted = delivery::Attempted {
+        at: AT,
+        delivery: DeliveryId(Uuid::from_u128(1)),
+        attempt: 2,
+        result: delivery::AttemptResult::Retry { next_at: AT.plus(5000) },
+        duration_ms: 12,
+        response_status: Some(503),
+        response_snippet: Some("busy".into()),
+        error: Some("HTTP 503".into()),
+        error_class: Some("http".into()),
+    };
+    vec![DeliveryEvent::Attempted(attempted)]
+}
+
+fn access_events() -> Vec<AccessEvent> {
+    let created = access::KeyCreated {
+        at: AT,
+        id: KeyId(Uuid::from_u128(1)),
+        name: "ci".into(),
+        digest: "ab".repeat(32),
+        prefix: "hsk_abcd".into(),
+        scopes: access::Scope::ALL.to_vec(),
+        created_by: Some("boot".into()),
+        expires_at: None,
+    };
+    vec![
+        AccessEvent::Created(created),
+        AccessEvent::Revoked(access::KeyRevoked { at: AT, id: KeyId(Uuid::from_u128(1)) }),
+    ]
+}
+
+/// Every event with a stream of its family.
+fn all() -> Vec<(StreamName, DomainEvent, Encoded)> {
+    let mut all = Vec::new();
+    let mut add = |stream: &str, event: DomainEvent, encoded: Encoded| {
+        all.push((StreamName::new(stream), event, encoded));
+    };
+    for event in contact_events() {
+        add("contact-1", DomainEvent::Contact(event.clone()), event.encode().unwrap());
+    }
+    for event in bucket_events() {
+        add("bucket-1", DomainEvent::Bucket(event.clone()), event.encode().unwrap());
+    }
+    for event in [
+        IdentityEvent::Claimed(identity::Claimed { at: AT, contact: contact_id(1) }),
+        IdentityEvent::Released(identity::Released { at: AT }),
+    ] {
+        add("identity-email-1", DomainEvent::Identity(event.clone()), event.encode().unwrap());
+    }
+    for event in endpoint_events() {
+        add("endpoint-1", DomainEvent::Endpoint(event.clone()), event.encode().unwrap());
+    }
+    for event in delivery_events() {
+        add("deliveries-1", DomainEvent::Delivery(event.clone()), event.encode().unwrap());
+    }
+    for event in access_events() {
+        add("access-keys", DomainEvent::Access(event.clone()), event.encode().unwrap());
+    }
+    all
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    let text = text.trim();
+    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
+}
+
+fn golden(event_type: &str, version: u16) -> PathBuf {
+    let name = format!("{event_type}.v{version}.hex");
+    [env!("CARGO_MANIFEST_DIR"), "tests", "golden", &name].iter().collect()
+}
+
+#[test]
+fn every_event_type_has_a_golden_file_that_still_reads_and_still_writes_the_same() {
+    for (stream, event, encoded) in all() {
+        let path = golden(encoded.event_type, encoded.schema_version);
+        if !path.exists() && std::env::var_os("MAINSPRING_BLESS").is_some() {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, hex(&encoded.payload) + "\n").unwrap();
+        }
+        let text = std::fs::read_to_string(&path)
+            .unwrap_or_else(|error| panic!("{}: {error}; run with MAINSPRING_BLESS=1", path.display()));
+        let pinned = unhex(&text);
+        let read = codec::decode(&stream, encoded.event_type, encoded.schema_version, &pinned).unwrap();
+        assert_eq!(read, event, "{} reads differently than it was written", encoded.event_type);
+        assert_eq!(hex(&encoded.payload), text.trim(), "{} is written differently", encoded.event_type);
+    }
+}
+
+#[test]
+fn no_event_type_is_left_out() {
+    let pinned: BTreeSet<&str> = all().iter().map(|(_, _, encoded)| encoded.event_type).collect();
+    let known: BTreeSet<&str> = [
+        ContactEvent::TYPES,
+        BucketEvent::TYPES,
+        IdentityEvent::TYPES,
+        EndpointEvent::TYPES,
+        DeliveryEvent::TYPES,
+        AccessEvent::TYPES,
+    ]
+    .into_iter()
+    .flatten()
+    .copied()
+    .collect();
+    assert_eq!(pinned, known);
+}
+
+#[test]
+fn what_cannot_be_read_is_refused_by_name() {
+    let stream = StreamName::new("contact-1");
+    let unknown = codec::decode(&stream, "contact.unheard", 1, &[]).unwrap_err();
+    assert_eq!(unknown.to_string(), "unknown event type contact.unheard in a stream of category contact");
+    let newer = codec::decode(&stream, "contact.seen", 2, &[]).unwrap_err();
+    assert_eq!(newer.to_string(), "event contact.seen has version 2, this program reads up to 1");
+    assert!(matches!(
+        codec::decode(&stream, "contact.seen", 1, &[0xc1]),
+        Err(codec::DecodeError::Damaged { .. })
+    ));
+}
