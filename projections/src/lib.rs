@@ -38,7 +38,7 @@ pub use bucket_statistics::{
 pub use contacts::{Contact, ContactFilter, ContactKey, ContactOrder};
 pub use delivery_queue::{
     Attempt, DeadLetter, DeadLetterFilter, Delivery, DeliveryCounts, DeliveryDetail, DeliveryFilter,
-    DeliveryStatus, DueDelivery, Endpoint,
+    DeliveryStatus, DueDelivery, Endpoint, FirstAttempts,
 };
 pub use digest::{TableDigest, digest};
 pub use error::ProjectionError;

@@ -20,6 +20,8 @@ pub struct EndpointRow {
     pub version: u64,
     /// How many records its stream of outcomes has.
     pub outcomes: u64,
+    /// Position of the newest record that changed its queue.
+    pub touched_at: u64,
     /// Its settings.
     pub settings: EndpointSettings,
     /// Its signing secrets, newest first.
@@ -62,6 +64,7 @@ impl EndpointRow {
                     ordinal: position,
                     version,
                     outcomes: 0,
+                    touched_at: position,
                     settings: created.settings.clone(),
                     secrets: created.secret.iter().cloned().collect(),
                     disabled_reason: created.disabled.then(|| "operator".to_owned()),

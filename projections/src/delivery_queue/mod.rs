@@ -23,8 +23,10 @@ mod store_endpoint;
 mod unit;
 
 pub use envelope::envelope;
-pub use query::DueDelivery;
-pub(crate) use query::{due, next_due, next_due_of, pending_endpoints};
+pub use query::{DueDelivery, FirstAttempts};
+pub(crate) use query::{
+    changed_endpoints, due, first_attempts, next_due, next_due_of, next_retry, pending_endpoints, retries,
+};
 pub use query_endpoint::{DeliveryCounts, Endpoint};
 pub(crate) use query_endpoint::{counts, endpoint, endpoint_ids, endpoint_total, endpoints};
 pub use query_log::{Attempt, DeadLetter, DeadLetterFilter, Delivery, DeliveryDetail, DeliveryFilter};

@@ -1,8 +1,10 @@
 //! What is due, for whoever sends.
 
+use mainspring_eventlog::Position;
 use mainspring_schemas::{ContactId, DeliveryId, EndpointId, MessageId, Timestamp};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 
+use super::cell::{RANK_BITS, place};
 use crate::{
     error::Result,
     page::rows,
@@ -36,6 +38,47 @@ pub struct DueDelivery {
     pub body: Vec<u8>,
 }
 
+impl DueDelivery {
+    /// Position of the record that caused it.
+    pub fn position(&self) -> Position {
+        self.seq >> RANK_BITS
+    }
+}
+
+/// Which first attempts are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FirstAttempts {
+    /// All of them.
+    All,
+    /// Only tests: everything else of a disabled endpoint is held (OB-88, OB-177).
+    Tests,
+}
+
+const COLUMNS: &str = "d.seq, d.id, d.endpoint, d.message, d.event_type, d.contact, d.test, d.attempts,
+    d.next_attempt_at, d.created_at, (SELECT b.body FROM delivery_bodies b WHERE b.seq = d.seq)";
+
+fn read(row: &Row<'_>) -> rusqlite::Result<DueDelivery> {
+    Ok(DueDelivery {
+        seq: count(row, 0)?,
+        id: DeliveryId(id(row, 1)?),
+        endpoint: EndpointId(id(row, 2)?),
+        message: MessageId(id(row, 3)?),
+        event_type: row.get(4)?,
+        contact: maybe_id(row, 5)?.map(ContactId),
+        test: row.get(6)?,
+        attempts: row.get(7)?,
+        due_at: instant(row, 8)?,
+        created_at: instant(row, 9)?,
+        body: row.get(10)?,
+    })
+}
+
+fn select(connection: &Connection, rest: &str, values: &[&dyn ToSql]) -> Result<Vec<DueDelivery>> {
+    let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM deliveries d {rest}"))?;
+    let due = statement.query_map(values, read)?;
+    Ok(due.collect::<rusqlite::Result<_>>()?)
+}
+
 /// Whether an endpoint is disabled or gone: only tests leave then.
 fn is_held(connection: &Connection, endpoint: EndpointId) -> Result<bool> {
     let mut statement = connection.prepare_cached(
@@ -54,32 +97,84 @@ pub(crate) fn due(
     limit: usize,
 ) -> Result<Vec<DueDelivery>> {
     let held = is_held(connection, endpoint)?;
-    let mut statement = connection.prepare_cached(
-        "SELECT d.seq, d.id, d.message, d.event_type, d.contact, d.test, d.attempts, d.next_attempt_at, d.created_at,
-                b.body
-         FROM deliveries d INDEXED BY deliveries_pending JOIN delivery_bodies b ON b.seq = d.seq
+    let after = after.map_or(-1, integer);
+    select(
+        connection,
+        "INDEXED BY deliveries_pending
          WHERE d.status = 'pending' AND d.endpoint = ?1 AND d.seq > ?2 AND d.next_attempt_at <= ?3
            AND (d.test = 1 OR NOT ?4)
          ORDER BY d.seq LIMIT ?5",
+        params![endpoint.0.as_bytes(), after, now.0, held, rows(limit)],
+    )
+}
+
+/// Deliveries to an endpoint without an attempt so far, in log order, after those of a record.
+pub(crate) fn first_attempts(
+    connection: &Connection,
+    endpoint: EndpointId,
+    wanted: FirstAttempts,
+    after: Option<Position>,
+    limit: usize,
+) -> Result<Vec<DueDelivery>> {
+    // One record makes at most one delivery to an endpoint, so the next record's first place is beyond it.
+    let from = after.and_then(|position| place(position + 1, 0)).map_or(0, integer);
+    let rest = match wanted {
+        FirstAttempts::All => {
+            "INDEXED BY deliveries_pending
+             WHERE d.status = 'pending' AND d.endpoint = ?1 AND d.attempts = 0 AND d.seq >= ?2 ORDER BY d.seq LIMIT ?3"
+        }
+        FirstAttempts::Tests => {
+            "INDEXED BY deliveries_tests
+             WHERE d.status = 'pending' AND d.test = 1 AND d.endpoint = ?1 AND d.attempts = 0 AND d.seq >= ?2
+             ORDER BY d.seq LIMIT ?3"
+        }
+    };
+    select(connection, rest, params![endpoint.0.as_bytes(), from, rows(limit)])
+}
+
+/// Deliveries to an endpoint with attempts behind them that are due by `until`, soonest first, after the given one of
+/// that order.
+pub(crate) fn retries(
+    connection: &Connection,
+    endpoint: EndpointId,
+    until: Timestamp,
+    after: Option<(Timestamp, DeliveryId)>,
+    limit: usize,
+) -> Result<Vec<DueDelivery>> {
+    let (at, delivery): (i64, &[u8]) =
+        after.as_ref().map_or((i64::MIN, &[]), |(at, delivery)| (at.0, delivery.0.as_bytes()));
+    select(
+        connection,
+        "INDEXED BY deliveries_retries
+         WHERE d.status = 'pending' AND d.attempts > 0 AND d.endpoint = ?1 AND d.next_attempt_at <= ?2
+           AND (d.next_attempt_at, d.id) > (?3, ?4)
+         ORDER BY d.next_attempt_at, d.id LIMIT ?5",
+        params![endpoint.0.as_bytes(), until.0, at, delivery, rows(limit)],
+    )
+}
+
+/// When an endpoint's next retry is due that is not due yet at `now`.
+pub(crate) fn next_retry(
+    connection: &Connection,
+    endpoint: EndpointId,
+    now: Timestamp,
+) -> Result<Option<Timestamp>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT min(next_attempt_at) FROM deliveries INDEXED BY deliveries_retries
+         WHERE status = 'pending' AND attempts > 0 AND endpoint = ?1 AND next_attempt_at > ?2",
     )?;
-    let after = after.map_or(-1, integer);
-    let due =
-        statement.query_map(params![endpoint.0.as_bytes(), after, now.0, held, rows(limit)], |row| {
-            Ok(DueDelivery {
-                seq: count(row, 0)?,
-                id: DeliveryId(id(row, 1)?),
-                endpoint,
-                message: MessageId(id(row, 2)?),
-                event_type: row.get(3)?,
-                contact: maybe_id(row, 4)?.map(ContactId),
-                test: row.get(5)?,
-                attempts: row.get(6)?,
-                due_at: instant(row, 7)?,
-                created_at: instant(row, 8)?,
-                body: row.get(9)?,
-            })
-        })?;
-    Ok(due.collect::<rusqlite::Result<_>>()?)
+    let at: Option<i64> = statement.query_row(params![endpoint.0.as_bytes(), now.0], |row| row.get(0))?;
+    Ok(at.map(Timestamp))
+}
+
+/// Endpoints with anything pending, held or not, whose queue changed at `since` or later; `None` = whenever.
+pub(crate) fn changed_endpoints(connection: &Connection, since: Option<Position>) -> Result<Vec<EndpointId>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT e.id FROM endpoints e JOIN delivery_counts c ON c.endpoint = e.id AND c.status = 'pending'
+         WHERE e.deleted_at IS NULL AND e.touched_at >= ?1 AND c.amount > 0 ORDER BY e.ordinal",
+    )?;
+    let endpoints = statement.query_map([since.map_or(0, integer)], |row| Ok(EndpointId(id(row, 0)?)))?;
+    Ok(endpoints.collect::<rusqlite::Result<_>>()?)
 }
 
 /// Endpoints with anything pending that is not held, due now or later.
@@ -99,15 +194,15 @@ pub(crate) fn pending_endpoints(connection: &Connection) -> Result<Vec<EndpointI
 
 /// When an endpoint's next attempt is due, if anything is pending and not held.
 pub(crate) fn next_due_of(connection: &Connection, endpoint: EndpointId) -> Result<Option<Timestamp>> {
-    let sql = if is_held(connection, endpoint)? {
-        "SELECT min(next_attempt_at) FROM deliveries WHERE endpoint = ?1 AND status = 'pending' AND test = 1"
-    } else {
-        "SELECT min(next_attempt_at) FROM deliveries INDEXED BY deliveries_due
-         WHERE endpoint = ?1 AND status = 'pending'"
-    };
-    let at: Option<i64> =
-        connection.prepare_cached(sql)?.query_row([endpoint.0.as_bytes()], |row| row.get(0))?;
-    Ok(at.map(Timestamp))
+    let held = is_held(connection, endpoint)?;
+    let wanted = if held { FirstAttempts::Tests } else { FirstAttempts::All };
+    // First attempts are due from the moment they come, so the oldest is the soonest.
+    let first = first_attempts(connection, endpoint, wanted, None, 1)?.first().map(|due| due.due_at);
+    let retry = if held { None } else { next_retry(connection, endpoint, Timestamp(i64::MIN))? };
+    Ok(match (first, retry) {
+        (Some(first), Some(retry)) => Some(first.min(retry)),
+        (first, retry) => first.or(retry),
+    })
 }
 
 /// When the next attempt of all is due.

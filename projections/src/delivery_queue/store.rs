@@ -24,6 +24,7 @@ CREATE TABLE endpoints (
     ordinal              INTEGER NOT NULL, -- position of its creation
     version              INTEGER NOT NULL,
     outcomes             INTEGER NOT NULL, -- records of its stream of outcomes
+    touched_at           INTEGER NOT NULL, -- position of the newest record that changed its queue
     settings             TEXT NOT NULL,
     secrets              TEXT NOT NULL,
     disabled_reason      TEXT,
@@ -58,7 +59,7 @@ CREATE TABLE deliveries (
     updated_at       INTEGER NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX deliveries_by_id ON deliveries (id);
-CREATE INDEX deliveries_pending ON deliveries (endpoint, seq, next_attempt_at) WHERE status = 'pending';
+CREATE INDEX deliveries_pending ON deliveries (endpoint, attempts, seq) WHERE status = 'pending';
 CREATE TABLE delivery_bodies (
     seq  INTEGER PRIMARY KEY,
     body BLOB NOT NULL
@@ -94,9 +95,9 @@ CREATE TABLE delivery_counts (
 ) STRICT, WITHOUT ROWID;
 ",
     indexes_sql: "
-CREATE INDEX IF NOT EXISTS deliveries_due ON deliveries (endpoint, next_attempt_at) WHERE status = 'pending';
-CREATE INDEX IF NOT EXISTS deliveries_tests ON deliveries (endpoint, next_attempt_at)
-    WHERE status = 'pending' AND test = 1;
+CREATE INDEX IF NOT EXISTS deliveries_retries ON deliveries (endpoint, next_attempt_at, id)
+    WHERE status = 'pending' AND attempts > 0;
+CREATE INDEX IF NOT EXISTS deliveries_tests ON deliveries (endpoint, seq) WHERE status = 'pending' AND test = 1;
 CREATE INDEX IF NOT EXISTS deliveries_by_endpoint ON deliveries (endpoint, seq);
 CREATE INDEX IF NOT EXISTS deliveries_by_message ON deliveries (message);
 CREATE INDEX IF NOT EXISTS deliveries_by_contact ON deliveries (contact, seq) WHERE contact IS NOT NULL;

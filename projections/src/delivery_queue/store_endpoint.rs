@@ -10,8 +10,8 @@ use crate::{
 };
 
 /// Columns of an endpoint, for [`read`].
-pub(super) const COLUMNS: &str = "id, ordinal, version, outcomes, settings, secrets, disabled_reason, disabled_at,
-    created_at, updated_at, last_delivery_at, consecutive_failures, failing_since, last_failure_at, last_error,
+pub(super) const COLUMNS: &str = "id, ordinal, version, outcomes, touched_at, settings, secrets, disabled_reason,
+    disabled_at, created_at, updated_at, last_delivery_at, consecutive_failures, failing_since, last_failure_at, last_error,
     deleted_at";
 
 /// An endpoint's row out of [`COLUMNS`].
@@ -21,18 +21,19 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<EndpointRow> {
         ordinal: count(row, 1)?,
         version: count(row, 2)?,
         outcomes: count(row, 3)?,
-        settings: json(row, 4)?,
-        secrets: json(row, 5)?,
-        disabled_reason: row.get(6)?,
-        disabled_at: maybe_instant(row, 7)?,
-        created_at: instant(row, 8)?,
-        updated_at: instant(row, 9)?,
-        last_delivery_at: maybe_instant(row, 10)?,
-        consecutive_failures: row.get(11)?,
-        failing_since: maybe_instant(row, 12)?,
-        last_failure_at: maybe_instant(row, 13)?,
-        last_error: row.get(14)?,
-        deleted_at: maybe_instant(row, 15)?,
+        touched_at: count(row, 4)?,
+        settings: json(row, 5)?,
+        secrets: json(row, 6)?,
+        disabled_reason: row.get(7)?,
+        disabled_at: maybe_instant(row, 8)?,
+        created_at: instant(row, 9)?,
+        updated_at: instant(row, 10)?,
+        last_delivery_at: maybe_instant(row, 11)?,
+        consecutive_failures: row.get(12)?,
+        failing_since: maybe_instant(row, 13)?,
+        last_failure_at: maybe_instant(row, 14)?,
+        last_error: row.get(15)?,
+        deleted_at: maybe_instant(row, 16)?,
     })
 }
 
@@ -48,16 +49,17 @@ pub(super) fn load_all(connection: &Connection) -> Result<Vec<EndpointRow>> {
 pub(super) fn save(connection: &Connection, endpoint: &EndpointRow) -> Result<()> {
     connection
         .prepare_cached(
-            "INSERT OR REPLACE INTO endpoints (id, ordinal, version, outcomes, settings, secrets, disabled_reason,
-                 disabled_at, created_at, updated_at, last_delivery_at, consecutive_failures, failing_since,
-                 last_failure_at, last_error, deleted_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+            "INSERT OR REPLACE INTO endpoints (id, ordinal, version, outcomes, touched_at, settings, secrets,
+                 disabled_reason, disabled_at, created_at, updated_at, last_delivery_at, consecutive_failures,
+                 failing_since, last_failure_at, last_error, deleted_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
         )?
         .execute(params![
             endpoint.id.0.as_bytes(),
             integer(endpoint.ordinal),
             integer(endpoint.version),
             integer(endpoint.outcomes),
+            integer(endpoint.touched_at),
             serde_json::to_string(&endpoint.settings)?,
             serde_json::to_string(&endpoint.secrets)?,
             endpoint.disabled_reason,

@@ -33,8 +33,8 @@ pub(crate) struct Unit {
     /// In the order of creation.
     endpoints: Vec<EndpointRow>,
     index: HashMap<EndpointId, usize>,
-    /// Places of endpoints still to be written.
-    dirty: Vec<usize>,
+    /// Which of them are still to be written.
+    dirty: Vec<bool>,
     deliveries: HashMap<DeliveryId, Cell>,
     attempts: Vec<(u64, Attempted)>,
     letters: Vec<LetterRow>,
@@ -47,9 +47,9 @@ impl Unit {
         let endpoints = store_endpoint::load_all(connection)?;
         let index = endpoints.iter().enumerate().map(|(place, endpoint)| (endpoint.id, place)).collect();
         Ok(Self {
+            dirty: vec![false; endpoints.len()],
             endpoints,
             index,
-            dirty: Vec::new(),
             deliveries: HashMap::new(),
             attempts: Vec::new(),
             letters: Vec::new(),
@@ -81,10 +81,10 @@ impl Unit {
         }
     }
 
-    fn mark(&mut self, place: usize) {
-        if !self.dirty.contains(&place) {
-            self.dirty.push(place);
-        }
+    /// Notes that an endpoint's queue changes at a position.
+    fn touch(&mut self, place: usize, position: u64) {
+        self.endpoints[place].touched_at = position;
+        self.dirty[place] = true;
     }
 
     fn configure(
@@ -108,9 +108,10 @@ impl Unit {
             None => {
                 self.index.insert(endpoint, place);
                 self.endpoints.push(row);
+                self.dirty.push(true);
             }
         }
-        self.mark(place);
+        self.dirty[place] = true;
         if matches!(event, EndpointEvent::Deleted(_)) {
             self.flush(connection)?;
             let discarded = store::discard_pending(connection, endpoint, fact.record.recorded_at)?;
@@ -143,6 +144,7 @@ impl Unit {
                 continue;
             }
             let endpoint = endpoint.id;
+            self.touch(place_of_endpoint, fact.position());
             let body = match &body {
                 Some(body) => Arc::clone(body),
                 None => Arc::clone(body.insert(content.body(message)?.into())),
@@ -189,7 +191,7 @@ impl Unit {
             return Err(fact.version_gap(expected));
         }
         self.endpoints[place].outcomes += 1;
-        self.mark(place);
+        self.touch(place, fact.position());
         let id = attempted.delivery;
         if !self.deliveries.contains_key(&id) {
             let Some(row) = store::load(connection, id)? else { return Ok(()) };
@@ -225,8 +227,9 @@ impl Unit {
         store::write(connection, &cells)?;
         store::write_attempts(connection, &std::mem::take(&mut self.attempts))?;
         store::write_letters(connection, &std::mem::take(&mut self.letters))?;
-        for place in std::mem::take(&mut self.dirty) {
-            store_endpoint::save(connection, &self.endpoints[place])?;
+        for (endpoint, dirty) in self.endpoints.iter().zip(&mut self.dirty).filter(|(_, dirty)| **dirty) {
+            store_endpoint::save(connection, endpoint)?;
+            *dirty = false;
         }
         for ((endpoint, status), amount) in std::mem::take(&mut self.counts) {
             store_endpoint::add_count(connection, endpoint, status, amount)?;

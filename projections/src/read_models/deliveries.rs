@@ -1,12 +1,13 @@
 //! Questions about endpoints and deliveries.
 
+use mainspring_eventlog::Position;
 use mainspring_schemas::{DeliveryId, EndpointId, Timestamp};
 
 use super::ReadModels;
 use crate::{
     delivery_queue::{
         self, DeadLetter, DeadLetterFilter, Delivery, DeliveryCounts, DeliveryDetail, DeliveryFilter,
-        DueDelivery, Endpoint,
+        DueDelivery, Endpoint, FirstAttempts,
     },
     error::Result,
     page::Order,
@@ -50,6 +51,41 @@ impl ReadModels {
         limit: usize,
     ) -> Result<Vec<DueDelivery>> {
         self.ask(|connection| delivery_queue::due(connection, endpoint, now, after, limit))
+    }
+
+    /// Endpoints with anything pending, held or not, whose queue changed at position `since` or later; with `None`, at
+    /// any time.
+    pub fn changed_endpoints(&self, since: Option<Position>) -> Result<Vec<EndpointId>> {
+        self.ask(|connection| delivery_queue::changed_endpoints(connection, since))
+    }
+
+    /// Pending deliveries to an endpoint without an attempt so far, in log order, after those of the record at a
+    /// position (OB-131).
+    pub fn first_attempts(
+        &self,
+        endpoint: EndpointId,
+        wanted: FirstAttempts,
+        after: Option<Position>,
+        limit: usize,
+    ) -> Result<Vec<DueDelivery>> {
+        self.ask(|connection| delivery_queue::first_attempts(connection, endpoint, wanted, after, limit))
+    }
+
+    /// Pending deliveries to an endpoint with attempts behind them that are due by `until`, soonest first, after the
+    /// given one of that order. Asks nothing about the endpoint being disabled.
+    pub fn retries(
+        &self,
+        endpoint: EndpointId,
+        until: Timestamp,
+        after: Option<(Timestamp, DeliveryId)>,
+        limit: usize,
+    ) -> Result<Vec<DueDelivery>> {
+        self.ask(|connection| delivery_queue::retries(connection, endpoint, until, after, limit))
+    }
+
+    /// When an endpoint's next retry is due that is not due yet at `now`.
+    pub fn next_retry(&self, endpoint: EndpointId, now: Timestamp) -> Result<Option<Timestamp>> {
+        self.ask(|connection| delivery_queue::next_retry(connection, endpoint, now))
     }
 
     /// When the next attempt of all is due; may be in the past.

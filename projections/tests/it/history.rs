@@ -1,0 +1,645 @@
+//! Valid histories from arbitrary numbers, with a model that knows what must come out.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use bytes::Bytes;
+use compact_str::{CompactString, format_compact};
+use mainspring_eventlog::Recorded;
+use mainspring_schemas::{
+    BucketId, ContactId, DeliveryId, EndpointId, MessageId, Properties, RecordId, StayId, StreamName,
+    Timestamp,
+    catalog::{BUCKET_ENTERED, BUCKET_LEFT, WEBHOOK_TEST, subscribes},
+    codec::Encoded,
+    criteria::Criteria,
+    definition::BucketDefinition,
+    event::{
+        BucketEvent, ContactEvent, DeliveryEvent, EndpointEvent, IdentityEvent,
+        bucket::{BackfillAdvanced, BackfillCompleted, BackfillStarted, Defined, Retired, Switched},
+        contact::{
+            Absorbed, Announced, AttachedKey, BucketEntered, BucketLeft, Created, Deleted, EventRecorded,
+            KeysAttached, LeaveReason, Looked, MergedInto, MovedStanding, MovedStay, PropertiesChanged, Seen,
+            Source, TransitionSource, Via,
+        },
+        delivery::{AttemptResult, Attempted},
+        endpoint::{
+            EndpointCreated, EndpointDeleted, EndpointDisabled, EndpointEnabled, EndpointSettings,
+            EndpointUpdated, SecretRotated, SigningSecret, TestRequested,
+        },
+        identity::Claimed,
+    },
+    identity::KeyKind,
+};
+use serde_json::json;
+use uuid::Uuid;
+
+/// One step: what, to whom, and a spare number.
+pub type Step = (u8, u8, u8);
+
+/// A stay as the model knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelStay {
+    pub contact: ContactId,
+    pub bucket: BucketId,
+    pub epoch: u32,
+    pub entered_at: Timestamp,
+    pub left_at: Option<Timestamp>,
+}
+
+/// A contact as the model knows it.
+#[derive(Clone, Debug)]
+pub struct ModelContact {
+    pub id: ContactId,
+    pub live: bool,
+    pub survivor: Option<ContactId>,
+    pub keys: BTreeMap<(KeyKind, CompactString), bool>,
+    pub properties: Properties,
+    pub first_seen_at: Timestamp,
+    pub last_seen_at: Timestamp,
+    pub updated_at: Timestamp,
+    pub wake_at: Option<Timestamp>,
+    pub version: u64,
+}
+
+impl ModelContact {
+    pub fn primary(&self, kind: KeyKind) -> Option<CompactString> {
+        self.keys
+            .iter()
+            .find(|((k, _), primary)| *k == kind && **primary)
+            .map(|((_, value), _)| value.clone())
+    }
+}
+
+/// A delivery as the model knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelDelivery {
+    pub endpoint: EndpointId,
+    pub attempts: u32,
+    pub status: &'static str,
+}
+
+#[derive(Clone, Debug)]
+pub struct ModelEndpoint {
+    pub id: EndpointId,
+    pub event_types: Vec<String>,
+    pub disabled: bool,
+    pub deleted: bool,
+}
+
+/// A log in the making, and what is true after it.
+#[derive(Default)]
+pub struct History {
+    pub records: Vec<Recorded>,
+    pub contacts: Vec<ModelContact>,
+    pub stays: BTreeMap<StayId, ModelStay>,
+    pub endpoints: Vec<ModelEndpoint>,
+    pub deliveries: BTreeMap<DeliveryId, ModelDelivery>,
+    pub order: Vec<DeliveryId>,
+    versions: HashMap<StreamName, u64>,
+    epochs: HashMap<(ContactId, BucketId), u32>,
+    now: i64,
+    keys: u32,
+    wake: Option<Timestamp>,
+}
+
+/// The buckets of all histories.
+pub const BUCKETS: [&str; 3] = ["power", "lapsed", "vip"];
+
+fn object(value: serde_json::Value) -> Properties {
+    value.as_object().unwrap().clone()
+}
+
+impl History {
+    /// A history of these steps.
+    pub fn of(steps: &[Step]) -> Self {
+        let mut history = Self { now: 1_780_000_000_000, ..Self::default() };
+        for step in steps {
+            history.step(*step);
+        }
+        history
+    }
+
+    pub fn now(&self) -> Timestamp {
+        Timestamp(self.now)
+    }
+
+    /// Appends one event as the engine would.
+    pub fn append(&mut self, stream: StreamName, encoded: Encoded) -> RecordId {
+        let position = self.records.len() as u64;
+        let next = self.versions.entry(stream.clone()).or_default();
+        let version = *next;
+        *next += 1;
+        let id = RecordId(Uuid::from_u128(0x7000 << 64 | u128::from(position)));
+        self.records.push(Recorded {
+            position,
+            stream,
+            version,
+            recorded_at: Timestamp(self.now),
+            id,
+            event_type: encoded.event_type.into(),
+            schema_version: encoded.schema_version,
+            causation: None,
+            trace: None,
+            wake_at: self.wake,
+            definitions: 0,
+            sealed_with: None,
+            payload: Bytes::from(encoded.payload),
+        });
+        id
+    }
+
+    fn contact_event(&mut self, index: usize, event: &ContactEvent) -> RecordId {
+        let id = self.contacts[index].id;
+        self.wake = (self.now % 3 == 0).then(|| Timestamp(self.now + 60_000));
+        let record = self.append(StreamName::contact(id), event.encode().unwrap());
+        let wake = self.wake.take();
+        let contact = &mut self.contacts[index];
+        contact.wake_at = wake;
+        contact.version = self.versions[&StreamName::contact(id)] - 1;
+        record
+    }
+
+    fn live(&self, pick: u8) -> Option<usize> {
+        let live: Vec<usize> = (0..self.contacts.len()).filter(|index| self.contacts[*index].live).collect();
+        (!live.is_empty()).then(|| live[usize::from(pick) % live.len()])
+    }
+
+    fn seen(&mut self, index: usize, changed: bool) {
+        let now = self.now();
+        let contact = &mut self.contacts[index];
+        contact.last_seen_at = contact.last_seen_at.max(now);
+        if changed {
+            contact.updated_at = now;
+        }
+    }
+
+    fn fresh_key(&mut self, kind: KeyKind) -> CompactString {
+        self.keys += 1;
+        match kind {
+            KeyKind::Email => format_compact!("p{}_%@example.com", self.keys),
+            _ => format_compact!("Key-{}", self.keys),
+        }
+    }
+
+    /// One step, skipped where it makes no sense.
+    pub fn step(&mut self, (what, whom, spare): Step) {
+        self.now += 1 + i64::from(spare) * 700_000;
+        match what % 24 {
+            0..=2 => drop(self.create(spare)),
+            3..=7 => self.touch(whom, spare),
+            8 | 9 => self.attach(whom, spare),
+            10 | 11 => self.change(whom, spare),
+            12 | 13 => self.enter(whom, spare),
+            14 => self.leave(whom, spare),
+            15 => self.merge(whom, spare),
+            16 => self.delete(whom),
+            17 => self.announce(whom, spare),
+            18 | 19 => self.endpoint(whom, spare),
+            20 | 21 | 22 => self.attempt(whom, spare),
+            _ => self.bucket(whom, spare),
+        }
+    }
+
+    pub fn create(&mut self, spare: u8) -> usize {
+        let id = ContactId(Uuid::from_u128(0x18f_0000 << 64 | u128::from(self.records.len() as u64)));
+        let mut keys = Vec::new();
+        for (bit, kind) in KeyKind::ALL.into_iter().enumerate() {
+            if spare >> bit & 1 == 1 {
+                keys.push(AttachedKey {
+                    kind,
+                    value: self.fresh_key(kind),
+                    primary: true,
+                    via: Via::Created,
+                });
+            }
+        }
+        let properties =
+            if spare % 2 == 0 { Properties::new() } else { object(json!({"plan": "free", "n": spare})) };
+        let claim = IdentityEvent::Claimed(Claimed { at: self.now(), contact: id });
+        let digest = u128::from(self.records.len() as u64).to_be_bytes();
+        self.append(StreamName::identity("email", &digest), claim.encode().unwrap());
+        let at = self.now();
+        self.contacts.push(ModelContact {
+            id,
+            live: true,
+            survivor: None,
+            keys: keys.iter().map(|key| ((key.kind, key.value.clone()), true)).collect(),
+            properties: properties.clone(),
+            first_seen_at: at,
+            last_seen_at: at,
+            updated_at: at,
+            wake_at: None,
+            version: 0,
+        });
+        let index = self.contacts.len() - 1;
+        self.contact_event(index, &ContactEvent::Created(Created { at, keys, properties }));
+        index
+    }
+
+    pub fn touch(&mut self, whom: u8, spare: u8) {
+        let Some(index) = self.live(whom) else { return };
+        let at = self.now();
+        let event = match spare % 4 {
+            0 => ContactEvent::Seen(Seen { at }),
+            1 => ContactEvent::Looked(Looked { at }),
+            _ => ContactEvent::EventRecorded(EventRecorded {
+                name: "app.opened".into(),
+                occurred_at: at.plus(-86_400_000),
+                at,
+                properties: object(json!({"screen": "home"})),
+                source: Source::Api,
+                idempotency: None,
+            }),
+        };
+        let looked = matches!(event, ContactEvent::Looked(_));
+        self.contact_event(index, &event);
+        if !looked {
+            self.seen(index, false);
+        }
+    }
+
+    fn attach(&mut self, whom: u8, spare: u8) {
+        let Some(index) = self.live(whom) else { return };
+        let kind = KeyKind::ALL[usize::from(spare) % 4];
+        // Now and then a key that is attached already becomes primary.
+        let known =
+            self.contacts[index].keys.keys().find(|(k, _)| *k == kind).map(|(_, value)| value.clone());
+        let value = match known.filter(|_| spare % 3 == 0) {
+            Some(value) => value,
+            None => self.fresh_key(kind),
+        };
+        let primary = spare % 2 == 0;
+        let key = AttachedKey { kind, value: value.clone(), primary, via: Via::Attached };
+        let at = self.now();
+        self.contact_event(index, &ContactEvent::KeysAttached(KeysAttached { at, keys: vec![key] }));
+        let keys = &mut self.contacts[index].keys;
+        if primary {
+            keys.iter_mut().filter(|((k, _), _)| *k == kind).for_each(|(_, held)| *held = false);
+        }
+        *keys.entry((kind, value)).or_default() |= primary;
+        self.seen(index, true);
+    }
+
+    fn change(&mut self, whom: u8, spare: u8) {
+        let Some(index) = self.live(whom) else { return };
+        let (set, removed) = match spare % 3 {
+            0 => (Properties::new(), vec!["plan".to_owned(), "n".to_owned()]),
+            1 => (object(json!({"plan": "pro", "score": spare})), Vec::new()),
+            _ => (object(json!({"tags": ["a", spare]})), vec!["plan".to_owned()]),
+        };
+        let properties = &mut self.contacts[index].properties;
+        properties.extend(set.clone());
+        removed.iter().for_each(|name| drop(properties.remove(name)));
+        let at = self.now();
+        let event = PropertiesChanged { at, set, removed };
+        self.contact_event(index, &ContactEvent::PropertiesChanged(event));
+        self.seen(index, true);
+    }
+
+    fn active(&self, contact: ContactId, bucket: &BucketId) -> Option<StayId> {
+        let active =
+            |stay: &ModelStay| stay.contact == contact && stay.bucket == *bucket && stay.left_at.is_none();
+        self.stays.iter().find(|(_, stay)| active(stay)).map(|(id, _)| *id)
+    }
+
+    pub fn enter(&mut self, whom: u8, spare: u8) {
+        let Some(index) = self.live(whom) else { return };
+        let bucket = BucketId::new(BUCKETS[usize::from(spare) % BUCKETS.len()]).unwrap();
+        let contact = self.contacts[index].id;
+        if self.active(contact, &bucket).is_some() {
+            return;
+        }
+        let epoch = self.epochs.entry((contact, bucket.clone())).or_default();
+        *epoch += 1;
+        let (epoch, at) = (*epoch, self.now());
+        let stay = StayId::of(contact, &bucket, epoch);
+        self.stays.insert(
+            stay,
+            ModelStay { contact, bucket: bucket.clone(), epoch, entered_at: at, left_at: None },
+        );
+        let announced = spare % 4 != 0;
+        let record = self.contact_event(
+            index,
+            &ContactEvent::BucketEntered(BucketEntered {
+                at,
+                bucket_name: bucket.as_str().to_uppercase(),
+                bucket,
+                stay,
+                epoch,
+                source: TransitionSource::Event,
+                announced,
+                max_dwell_at: (spare % 5 == 0).then_some(at.plus(1000)),
+                dwell_anchor_at: None,
+                user_key: "u".into(),
+                email: None,
+            }),
+        );
+        if announced {
+            self.told(record, BUCKET_ENTERED);
+        }
+    }
+
+    fn end(&mut self, index: usize, stay: StayId, reason: LeaveReason, announced: bool) {
+        let at = self.now();
+        let ended = self.stays.get_mut(&stay).unwrap();
+        ended.left_at = Some(at);
+        let left = BucketLeft {
+            at,
+            bucket: ended.bucket.clone(),
+            bucket_name: "Name".to_owned(),
+            stay,
+            epoch: ended.epoch,
+            entered_at: ended.entered_at,
+            source: TransitionSource::Reconcile,
+            reason,
+            announced,
+            user_key: "u".into(),
+            email: Some("a@example.com".into()),
+        };
+        let record = self.contact_event(index, &ContactEvent::BucketLeft(left));
+        if announced {
+            self.told(record, BUCKET_LEFT);
+        }
+    }
+
+    fn leave(&mut self, whom: u8, spare: u8) {
+        let Some(index) = self.live(whom) else { return };
+        let contact = self.contacts[index].id;
+        let active =
+            self.stays.iter().find(|(_, s)| s.contact == contact && s.left_at.is_none()).map(|(id, _)| *id);
+        if let Some(stay) = active {
+            self.end(index, stay, LeaveReason::Criteria, spare % 3 != 0);
+        }
+    }
+
+    /// Both halves of a merge, with something else in between now and then (MC-43).
+    pub fn merge(&mut self, whom: u8, spare: u8) {
+        let (Some(loser), Some(survivor)) = (self.live(whom), self.live(whom.wrapping_add(1))) else {
+            return;
+        };
+        if loser == survivor {
+            return;
+        }
+        let at = self.now();
+        let (loser_id, survivor_id) = (self.contacts[loser].id, self.contacts[survivor].id);
+        let loser_version = self.contacts[loser].version;
+        self.contact_event(loser, &ContactEvent::MergedInto(MergedInto { at, survivor: survivor_id }));
+        self.contacts[loser].live = false;
+        self.contacts[loser].survivor = Some(survivor_id);
+        if spare % 3 == 0 {
+            self.create(spare);
+        }
+        let taken = std::mem::take(&mut self.contacts[loser].keys);
+        let mut keys = Vec::new();
+        for ((kind, value), was_primary) in taken {
+            let primary = was_primary && self.contacts[survivor].primary(kind).is_none();
+            self.contacts[survivor].keys.insert((kind, value.clone()), primary);
+            keys.push(AttachedKey { kind, value, primary, via: Via::Merge });
+        }
+        let mut properties = self.contacts[loser].properties.clone();
+        properties.extend(self.contacts[survivor].properties.clone());
+        let mut standings = Vec::new();
+        for bucket in BUCKETS {
+            let bucket = BucketId::new(bucket).unwrap();
+            let epochs = self.epochs.get(&(loser_id, bucket.clone())).copied().unwrap_or_default();
+            if epochs == 0 {
+                continue;
+            }
+            *self.epochs.entry((survivor_id, bucket.clone())).or_default() += epochs;
+            let own = self.active(survivor_id, &bucket);
+            let moving = self.active(loser_id, &bucket);
+            let active = moving.filter(|_| own.is_none()).map(|id| {
+                let stay = &self.stays[&id];
+                MovedStay {
+                    stay: id,
+                    epoch: stay.epoch,
+                    entered_at: stay.entered_at,
+                    source: TransitionSource::Event,
+                    max_dwell_at: None,
+                    dwell_anchor_at: None,
+                }
+            });
+            let ended_by_merge = moving.is_some() && active.is_none();
+            if let Some(stay) = moving.filter(|_| ended_by_merge) {
+                self.stays.get_mut(&stay).unwrap().left_at = Some(at);
+            }
+            standings.push(MovedStanding { bucket, epochs, last_left_at: None, active, ended_by_merge });
+        }
+        for stay in self.stays.values_mut().filter(|stay| stay.contact == loser_id) {
+            stay.contact = survivor_id;
+        }
+        let first_seen_at = self.contacts[loser].first_seen_at;
+        let absorbed = Absorbed {
+            at,
+            loser: loser_id,
+            loser_version,
+            aliases: Vec::new(),
+            keys,
+            properties: properties.clone(),
+            first_seen_at,
+            occurrences: BTreeMap::new(),
+            idempotency: Vec::new(),
+            standings,
+        };
+        self.contact_event(survivor, &ContactEvent::Absorbed(Box::new(absorbed)));
+        let contact = &mut self.contacts[survivor];
+        contact.properties = properties;
+        contact.first_seen_at = contact.first_seen_at.min(first_seen_at);
+        contact.last_seen_at = contact.last_seen_at.max(at);
+        contact.updated_at = at;
+    }
+
+    pub fn delete(&mut self, whom: u8) {
+        let Some(index) = self.live(whom) else { return };
+        let contact = self.contacts[index].id;
+        let active: Vec<StayId> = self
+            .stays
+            .iter()
+            .filter(|(_, s)| s.contact == contact && s.left_at.is_none())
+            .map(|(id, _)| *id)
+            .collect();
+        for stay in active {
+            self.end(index, stay, LeaveReason::Deleted, false);
+        }
+        let at = self.now();
+        self.contact_event(index, &ContactEvent::Deleted(Deleted { at, reason: "deleted".into() }));
+        self.stays.retain(|_, stay| stay.contact != contact);
+        self.contacts[index].live = false;
+        self.contacts[index].keys.clear();
+    }
+
+    pub fn announce(&mut self, whom: u8, spare: u8) {
+        let Some(index) = self.live(whom) else { return };
+        let outbound_type = if spare % 2 == 0 { "contact.updated" } else { "contact.created" };
+        let data = object(json!({"id": self.contacts[index].id, "properties": {"b": 1, "a": null}}));
+        let event = Announced { at: self.now(), outbound_type: outbound_type.into(), data };
+        let record = self.contact_event(index, &ContactEvent::Announced(event));
+        self.told(record, outbound_type);
+    }
+
+    fn told(&mut self, record: RecordId, outbound_type: &str) {
+        let message = MessageId::of(record, outbound_type);
+        for endpoint in self.endpoints.iter().filter(|endpoint| !endpoint.deleted) {
+            if endpoint.event_types.iter().any(|pattern| subscribes(pattern, outbound_type)) {
+                let id = DeliveryId::of(&message, endpoint.id);
+                let delivery = ModelDelivery { endpoint: endpoint.id, attempts: 0, status: "pending" };
+                self.deliveries.insert(id, delivery);
+                self.order.push(id);
+            }
+        }
+    }
+
+    pub fn settings(event_types: &[String]) -> EndpointSettings {
+        EndpointSettings {
+            url: "https://example.com/hook".to_owned(),
+            description: None,
+            event_types: event_types.to_vec(),
+            kind: "webhook".to_owned(),
+            config: None,
+        }
+    }
+
+    pub fn add_endpoint(&mut self, event_types: &[&str], disabled: bool) -> EndpointId {
+        let id = EndpointId(Uuid::from_u128(0xe << 64 | u128::from(self.records.len() as u64)));
+        let event_types: Vec<String> = event_types.iter().map(|text| (*text).to_owned()).collect();
+        let secret = Some(SigningSecret { secret: "whsec_x".to_owned(), expires_at: None });
+        let settings = Self::settings(&event_types);
+        let event = EndpointCreated { at: self.now(), settings, secret, disabled };
+        self.append(StreamName::endpoint(id), EndpointEvent::Created(event).encode().unwrap());
+        self.endpoints.push(ModelEndpoint { id, event_types, disabled, deleted: false });
+        id
+    }
+
+    fn endpoint(&mut self, whom: u8, spare: u8) {
+        const SETS: [&[&str]; 4] =
+            [&["*"], &["bucket.*"], &["contact.updated"], &["bucket.left", "contact.*"]];
+        let set = SETS[usize::from(whom) % SETS.len()];
+        let there: Vec<usize> =
+            (0..self.endpoints.len()).filter(|index| !self.endpoints[*index].deleted).collect();
+        if there.is_empty() || spare % 4 == 0 && there.len() < 4 {
+            self.add_endpoint(set, spare % 8 == 0);
+            return;
+        }
+        let index = there[usize::from(whom) % there.len()];
+        let (at, id) = (self.now(), self.endpoints[index].id);
+        let event = match spare % 8 {
+            0 | 1 => EndpointEvent::Updated(EndpointUpdated {
+                at,
+                settings: Self::settings(&set.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>()),
+            }),
+            2 => EndpointEvent::Disabled(EndpointDisabled { at, reason: "failing".to_owned() }),
+            3 | 4 => EndpointEvent::Enabled(EndpointEnabled { at }),
+            5 => EndpointEvent::SecretRotated(SecretRotated { at, secrets: Vec::new() }),
+            6 => EndpointEvent::TestRequested(TestRequested { at, data: object(json!({"message": "test"})) }),
+            _ => EndpointEvent::Deleted(EndpointDeleted { at }),
+        };
+        let record = self.append(StreamName::endpoint(id), event.encode().unwrap());
+        match event {
+            EndpointEvent::Updated(updated) => {
+                self.endpoints[index].event_types = updated.settings.event_types
+            }
+            EndpointEvent::Disabled(_) => self.endpoints[index].disabled = true,
+            EndpointEvent::Enabled(_) => self.endpoints[index].disabled = false,
+            EndpointEvent::TestRequested(_) => {
+                let delivery = DeliveryId::of(&MessageId::of(record, WEBHOOK_TEST), id);
+                self.deliveries
+                    .insert(delivery, ModelDelivery { endpoint: id, attempts: 0, status: "pending" });
+                self.order.push(delivery);
+            }
+            EndpointEvent::Deleted(_) => {
+                self.endpoints[index].deleted = true;
+                for delivery in
+                    self.deliveries.values_mut().filter(|d| d.endpoint == id && d.status == "pending")
+                {
+                    delivery.status = "discarded";
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// An outcome; now and then for a delivery that is terminal already, or one that repeats.
+    fn attempt(&mut self, whom: u8, spare: u8) {
+        if self.order.is_empty() {
+            return;
+        }
+        let id = self.order[usize::from(whom) % self.order.len()];
+        let result = match spare % 4 {
+            0 | 1 => AttemptResult::Delivered,
+            2 => AttemptResult::Retry { next_at: self.now().plus(5000) },
+            _ => AttemptResult::Failed,
+        };
+        let repeat = spare % 7 == 0;
+        self.outcome(id, result, repeat);
+    }
+
+    pub fn outcome(&mut self, id: DeliveryId, result: AttemptResult, repeat: bool) {
+        let (endpoint, made) = (self.deliveries[&id].endpoint, self.deliveries[&id].attempts);
+        let attempt = if repeat { made.max(1) } else { made + 1 };
+        let ok = result == AttemptResult::Delivered;
+        let attempted = Attempted {
+            at: self.now(),
+            delivery: id,
+            attempt,
+            result: result.clone(),
+            duration_ms: 12,
+            response_status: Some(if ok { 204 } else { 500 }),
+            response_snippet: None,
+            error: (!ok).then(|| "HTTP 500".to_owned()),
+            error_class: (!ok).then(|| "http".to_owned()),
+        };
+        let event = DeliveryEvent::Attempted(attempted);
+        self.append(StreamName::deliveries(endpoint), event.encode().unwrap());
+        let delivery = self.deliveries.get_mut(&id).unwrap();
+        if delivery.status != "pending" || (attempt <= made && !ok) {
+            return;
+        }
+        delivery.attempts = attempt.max(made);
+        delivery.status = match result {
+            AttemptResult::Delivered => "delivered",
+            AttemptResult::Retry { .. } => "pending",
+            AttemptResult::Failed => "failed",
+        };
+    }
+
+    pub fn define(&mut self, bucket: &str, hash: &str) {
+        let id = BucketId::new(bucket).unwrap();
+        let criteria: Criteria = serde_json::from_value(
+            json!({"type": "property", "property": "plan", "operator": "eq", "value": "pro"}),
+        )
+        .unwrap();
+        let definition = BucketDefinition::new(id.clone(), bucket.to_uppercase(), criteria);
+        let at = self.now();
+        let event = Defined { at, definition, criteria_hash: hash.to_owned(), re_evaluates: true };
+        self.append(StreamName::bucket(&id), BucketEvent::Defined(Box::new(event)).encode().unwrap());
+    }
+
+    fn bucket(&mut self, whom: u8, spare: u8) {
+        let name = BUCKETS[usize::from(whom) % BUCKETS.len()];
+        let stream = StreamName::bucket(&BucketId::new(name).unwrap());
+        let at = self.now();
+        let event = match spare % 6 {
+            _ if !self.versions.contains_key(&stream) => return self.define(name, "h0"),
+            0 => return self.define(name, "h1"),
+            1 => BucketEvent::Retired(Retired { at }),
+            2 => BucketEvent::Switched(Switched { at, enabled: whom % 2 == 0 }),
+            3 => {
+                BucketEvent::BackfillStarted(BackfillStarted { at, criteria_hash: "h1".to_owned(), total: 9 })
+            }
+            4 => {
+                let cursor = ContactId(Uuid::from_u128(5));
+                BucketEvent::BackfillAdvanced(BackfillAdvanced { at, cursor, processed: 4 })
+            }
+            _ => BucketEvent::BackfillCompleted(BackfillCompleted {
+                at,
+                criteria_hash: "h1".to_owned(),
+                processed: 9,
+            }),
+        };
+        self.append(stream, event.encode().unwrap());
+    }
+
+    /// Ids of live contacts.
+    pub fn live_ids(&self) -> BTreeSet<ContactId> {
+        self.contacts.iter().filter(|contact| contact.live).map(|contact| contact.id).collect()
+    }
+}

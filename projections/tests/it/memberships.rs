@@ -1,0 +1,152 @@
+//! Members and figures of buckets.
+
+use mainspring_projections::{FillState, MemberFilter, Period, StayStatus};
+use mainspring_schemas::{
+    BucketId, StreamName, Timestamp,
+    event::{
+        BucketEvent,
+        bucket::{BackfillCompleted, BackfillStarted, Retired, Switched},
+        contact::LeaveReason,
+    },
+};
+
+use crate::{following::follow, history::History, memory_log::MemoryLog};
+
+fn bucket() -> BucketId {
+    BucketId::new("lapsed").unwrap()
+}
+
+#[test]
+fn bk_211_paging_by_stay_shows_every_member_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut history = History::default();
+    for index in 0..9 {
+        history.create(1);
+        history.enter(index, 1);
+    }
+    history.step((14, 3, 1));
+    let read_models = follow(dir.path(), &MemoryLog::of(&history.records));
+    let mut members = Vec::new();
+    let mut after = None;
+    loop {
+        let page = read_models.members_after(&bucket(), after, 2).unwrap();
+        let Some(last) = page.last() else { break };
+        after = Some(last.id);
+        members.extend(page);
+    }
+    assert_eq!(members.len(), 8);
+    assert!(members.is_sorted_by_key(|stay| stay.id));
+    let left = history.contacts[3].id;
+    assert!(!read_models.is_member(&bucket(), left).unwrap());
+    assert!(read_models.is_member(&bucket(), history.contacts[4].id).unwrap());
+    let filter = |status, contact| MemberFilter { bucket: bucket(), status, contact };
+    let newest = read_models.members(&filter(StayStatus::Active, None), 10, 0).unwrap();
+    assert!(newest.is_sorted_by_key(|stay| std::cmp::Reverse(stay.entered_at)));
+    let ended = read_models.members(&filter(StayStatus::Left, None), 10, 0).unwrap();
+    assert_eq!(ended[0].reason, Some(LeaveReason::Criteria));
+    assert_eq!(read_models.member_count(&filter(StayStatus::Left, Some(left))).unwrap(), 1);
+    assert_eq!(read_models.members(&filter(StayStatus::Active, Some(left)), 10, 0).unwrap(), []);
+}
+
+#[test]
+fn bk_240_of_two_active_stays_the_losers_ends_silently() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut history = History::default();
+    history.create(1);
+    history.create(1);
+    history.enter(0, 1);
+    history.enter(1, 1);
+    history.enter(0, 2);
+    history.merge(0, 1);
+    let survivor = history.contacts[1].id;
+    let read_models = follow(dir.path(), &MemoryLog::of(&history.records));
+    let stays = read_models.stays_of(survivor).unwrap();
+    assert_eq!(stays.len(), 3);
+    let ended: Vec<_> = stays.iter().filter(|stay| stay.status == StayStatus::Left).collect();
+    assert_eq!(ended.len(), 1);
+    assert_eq!((ended[0].reason, ended[0].bucket.as_str()), (Some(LeaveReason::Merged), "lapsed"));
+    let figures = read_models.bucket_figures(&bucket()).unwrap();
+    assert_eq!((figures.entered, figures.left, figures.size), (2, 1, 1));
+}
+
+#[test]
+fn mc_43_between_the_halves_of_a_merge_the_losers_stays_show_the_survivor() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut history = History::default();
+    history.create(1);
+    history.create(1);
+    history.enter(0, 1);
+    history.merge(0, 1);
+    history.records.pop();
+    let read_models = follow(dir.path(), &MemoryLog::of(&history.records));
+    let members = read_models.members_after(&bucket(), None, 10).unwrap();
+    assert_eq!(members.len(), 1);
+    assert_eq!(members[0].user_key, "Key-2");
+    assert_eq!(read_models.member_counts(&bucket()).unwrap().active, 1);
+}
+
+#[test]
+fn bk_225_points_by_period_and_bk_226_overview() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut history = History::default();
+    history.define("lapsed", "h1");
+    history.create(1);
+    for _ in 0..3 {
+        history.enter(0, 1);
+        history.step((14, 0, 200));
+    }
+    history.enter(0, 1);
+    let read_models = follow(dir.path(), &MemoryLog::of(&history.records));
+    let points =
+        |period| read_models.bucket_points(&bucket(), period, Timestamp(0), Timestamp(i64::MAX)).unwrap();
+    for period in [Period::Day, Period::Week, Period::Month] {
+        let points = points(period);
+        assert!(points.is_sorted_by_key(|point| point.start));
+        assert_eq!(points.iter().map(|point| point.entered).sum::<u64>(), 4);
+        assert_eq!(points.iter().map(|point| point.left).sum::<u64>(), 3);
+    }
+    assert!(points(Period::Day).len() > points(Period::Month).len());
+    let overview = read_models.bucket_overview().unwrap();
+    assert_eq!((overview.active_buckets, overview.bucket_members), (1, 1));
+    assert!(read_models.bucket_figures(&bucket()).unwrap().avg_dwell_secs(history.now()).unwrap() > 0);
+}
+
+#[test]
+fn bk_200_bk_203_definition_switch_back_fill_and_retirement() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut history = History::default();
+    let stream = StreamName::bucket(&bucket());
+    let at = Timestamp(5);
+    history.define("lapsed", "h1");
+    history.define("vip", "h9");
+    let push = |history: &mut History, event: BucketEvent| {
+        history.append(stream.clone(), event.encode().unwrap());
+    };
+    let log = MemoryLog::of(&history.records);
+    let read = |history: &History| {
+        log.push(
+            &history.records[usize::try_from(mainspring_eventlog::EventLog::durable_end(&*log)).unwrap()..],
+        );
+        follow(dir.path(), &log).bucket(&bucket()).unwrap().unwrap()
+    };
+    let row = read(&history);
+    assert_eq!(row.fill.state, FillState::Building);
+    assert_eq!(row.definition["name"], "LAPSED");
+    assert!(row.enabled);
+    push(
+        &mut history,
+        BucketEvent::BackfillStarted(BackfillStarted { at, criteria_hash: "h1".into(), total: 7 }),
+    );
+    push(&mut history, BucketEvent::Switched(Switched { at, enabled: false }));
+    let row = read(&history);
+    assert_eq!((row.fill.total, row.enabled, row.switched), (7, false, Some(false)));
+    let completed = |hash: &str| BackfillCompleted { at, criteria_hash: hash.into(), processed: 7 };
+    push(&mut history, BucketEvent::BackfillCompleted(completed("older")));
+    assert_eq!(read(&history).fill.state, FillState::Building, "of criteria that changed meanwhile");
+    push(&mut history, BucketEvent::BackfillCompleted(completed("h1")));
+    assert_eq!(read(&history).fill.state, FillState::Live);
+    push(&mut history, BucketEvent::Retired(Retired { at }));
+    assert_eq!(read(&history).retired_at, Some(at));
+    let order: Vec<_> = follow(dir.path(), &log).buckets().unwrap().into_iter().map(|row| row.id).collect();
+    assert_eq!(order.iter().map(BucketId::as_str).collect::<Vec<_>>(), ["lapsed", "vip"]);
+}
