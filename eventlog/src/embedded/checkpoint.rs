@@ -101,6 +101,16 @@ pub(super) fn write_in_background(shared: &Arc<Shared>) -> bool {
     true
 }
 
+/// Waits for the thread that writes a checkpoint, if there is one.
+pub(super) fn wait(shared: &Shared) {
+    let thread = shared.checkpoint_thread.lock().take();
+    if let Some(thread) = thread
+        && thread.join().is_err()
+    {
+        tracing::error!("the thread of the index checkpoint panicked");
+    }
+}
+
 /// Writes a checkpoint and puts it in place of the one before.
 pub(super) fn write(shared: &Shared, source: &Source) -> io::Result<()> {
     let file_system = &shared.file_system;

@@ -11,7 +11,7 @@ use mainspring_schemas::StreamName;
 use parking_lot::Mutex;
 
 use super::{
-    encode,
+    checkpoint, encode,
     options::Options,
     queue::Waiting,
     recovery::{self, Recovery},
@@ -80,12 +80,7 @@ impl EmbeddedLog {
         {
             tracing::error!("the writer of the log panicked");
         }
-        let checkpoint = self.shared.checkpoint_thread.lock().take();
-        if let Some(checkpoint) = checkpoint
-            && checkpoint.join().is_err()
-        {
-            tracing::error!("the thread of the index checkpoint panicked");
-        }
+        checkpoint::wait(&self.shared);
         drop(self.shared.lock.lock().take());
     }
 

@@ -301,6 +301,8 @@ impl Writer {
 
     /// Leaves a checkpoint behind that covers everything.
     fn finish(&self) {
+        // Both write the same file, and the older one must not come last.
+        checkpoint::wait(&self.shared);
         if let Err(error) = checkpoint::write(&self.shared, &checkpoint::Source::take(&self.shared)) {
             tracing::warn!(%error, "the index checkpoint could not be written; the next start scans more");
         }

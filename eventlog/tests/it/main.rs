@@ -1,3 +1,10 @@
 //! The embedded log against the claims of the design: conformance, crashes, damage, full and failing disks.
 
 mod conformance;
+mod crashes;
+mod damage;
+mod fake_disk;
+mod faults;
+mod model;
+mod snapshots;
+mod workload;
