@@ -64,18 +64,13 @@ fn dp_02_what_the_reference_accepts_is_accepted() {
 }
 
 #[test]
-fn ht_06_instants_that_are_accepted() {
-    for case in cases(&vectors("identity-normalization"), "/timestamp_accepted") {
-        let (text, accepted) = match case {
-            Value::String(text) => (text.as_str(), true),
-            case => (
-                case["in"].as_str().unwrap(),
-                case["accepted"].as_bool().or(case["reference_accepts"].as_bool()).unwrap(),
-            ),
-        };
-        if accepted {
-            assert!(text.parse::<Timestamp>().is_ok(), "{text}");
-        }
+fn ht_06_instants() {
+    for case in cases(&vectors("identity-normalization"), "/timestamp_accepted/cases") {
+        let text = case["in"].as_str().unwrap();
+        // HT-06 is wider than the vectors in one respect: offsets are accepted.
+        let has_offset = text.len() > 19 && text[19..].contains(['+', '-']);
+        let accepted = case["accepted"].as_bool().unwrap() || has_offset;
+        assert_eq!(text.parse::<Timestamp>().is_ok(), accepted, "{text}");
     }
 }
 

@@ -6,7 +6,7 @@ use crate::{DeliveryId, Timestamp};
 
 /// What an attempt leads to (OB-120..OB-127).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "result")]
+#[serde(rename_all = "snake_case")]
 pub enum AttemptResult {
     /// The receiver took it. Terminal.
     Delivered,
