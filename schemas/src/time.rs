@@ -2,7 +2,13 @@
 
 use std::{fmt, str::FromStr};
 
+use jiff::{
+    SignedDuration,
+    civil::{DateTime, datetime},
+};
 use serde::{Deserialize, Serialize};
+
+const EPOCH: DateTime = datetime(1970, 1, 1, 0, 0, 0, 0);
 
 /// An instant: milliseconds since 1970-01-01T00:00:00Z. All comparisons of the system are made in these.
 ///
@@ -31,8 +37,8 @@ impl Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match jiff::Timestamp::from_millisecond(self.0) {
-            Ok(instant) => write!(f, "{instant:.3}"),
+        match EPOCH.checked_add(SignedDuration::from_millis(self.0)) {
+            Ok(civil) => write!(f, "{civil:.3}Z"),
             Err(_) => write!(f, "{}ms", self.0),
         }
     }
@@ -60,6 +66,12 @@ impl FromStr for Timestamp {
             && !text.contains('[');
         if !shape {
             return Err(InvalidTimestamp);
+        }
+        // UTC is read as a civil time: it reaches to the last millisecond of the year 9999, an instant of jiff does not.
+        if let Some(civil) = text.strip_suffix('Z') {
+            let civil: DateTime = civil.parse().map_err(|_| InvalidTimestamp)?;
+            let since = civil.duration_since(EPOCH).as_millis();
+            return i64::try_from(since).map(Self).map_err(|_| InvalidTimestamp);
         }
         let instant: jiff::Timestamp = text.parse().map_err(|_| InvalidTimestamp)?;
         Ok(Self(instant.as_millisecond()))
