@@ -47,6 +47,27 @@ pub(super) fn number(kind: KeyKind) -> u8 {
 pub(super) struct Keys(HashMap<KeyName, KeyRow>);
 
 impl Keys {
+    /// Gives a contact that comes into being its first keys: whoever had them before has them no more.
+    pub fn begin(
+        &mut self,
+        contact: ContactId,
+        aggregate: &mut Aggregate,
+        keys: &[AttachedKey],
+        at: Timestamp,
+    ) {
+        for attached in keys {
+            let name = (number(attached.kind), attached.value.clone());
+            let primary = attached.primary;
+            if primary {
+                let former = aggregate.primary_mut(attached.kind).replace(attached.value.clone());
+                if let Some(row) = former.and_then(|former| self.0.get_mut(&(name.0, former))) {
+                    row.primary = false;
+                }
+            }
+            self.0.insert(name, KeyRow { contact, primary, via: attached.via, since: at });
+        }
+    }
+
     /// Attaches keys to a contact; the first value of a slot that is declared primary replaces the former one, which
     /// stays as an additional key (RS-02, RS-30).
     pub fn attach(
@@ -63,9 +84,7 @@ impl Keys {
                 self.demote(connection, contact, aggregate, attached)?;
                 aggregate.primaries[slot(attached.kind)] = Some(attached.value.clone());
             }
-            let known =
-                if aggregate.stored { self.load(connection, &name)? } else { self.0.get(&name).copied() };
-            let row = match known.filter(|row| row.contact == contact) {
+            let row = match self.load(connection, &name)?.filter(|row| row.contact == contact) {
                 Some(row) => KeyRow { primary: row.primary | attached.primary, ..row },
                 None => KeyRow { contact, primary: attached.primary, via: attached.via, since: at },
             };

@@ -44,7 +44,7 @@ impl Unit {
             }
             (Entry::Vacant(vacant), ContactChange::Create { at, properties, keys }) if version == 0 => {
                 let mut aggregate = Aggregate::new(at, wake_at, properties.clone());
-                self.keys.attach(connection, contact, &mut aggregate, keys, at)?;
+                self.keys.begin(contact, &mut aggregate, keys, at);
                 vacant.insert(Cell::Loaded(Box::new(aggregate)));
                 self.weight += 1024;
                 self.born += 1;
