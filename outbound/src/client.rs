@@ -87,7 +87,7 @@ impl GuardedClient {
                 .http1_title_case_headers()
                 .tcp_nodelay(true)
                 .pool_idle_timeout(IDLE)
-                .pool_max_idle_per_host(settings.endpoint_concurrency)
+                .pool_max_idle_per_host(settings.concurrency)
         };
         let http = build(builder, authorities).map_err(ClientError::Build)?;
         let Settings { timeout, capture_body, .. } = *settings;
@@ -126,12 +126,15 @@ impl GuardedClient {
             if let Some(Unresolved(failure)) = error.downcast_ref() {
                 return *failure;
             }
-            // An I/O error hides what it wraps from `source`.
-            let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-            if wrapped.is_some_and(|wrapped| wrapped.is::<rustls::Error>()) || error.is::<rustls::Error>() {
+            if error.is::<rustls::Error>() {
                 return Failure::Tls;
             }
-            cause = error.source();
+            // An I/O error hides what it wraps from `source`.
+            let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+            cause = match wrapped {
+                Some(wrapped) => Some(wrapped),
+                None => error.source(),
+            };
         }
         match error {
             error if error.is_timeout() => Failure::Timeout { ms: whole_millis(self.connect_timeout) },

@@ -2,4 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests may stop a test")]
 
+mod client;
+mod delivery;
+mod receiver;
+mod script;
 mod vectors;
+mod worker;
+mod world;

@@ -1,0 +1,354 @@
+//! The worker's ports in memory: a log, a queue that follows it with a chosen lag, endpoints, and virtual time.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use mainspring_outbound::{
+    ports::{
+        Clock, DeliveryQueue, DisableReason, Endpoint, Endpoints, FirstAfter, OutcomeLog, PortError, Position,
+        QueuedDelivery, Random, RetryAfter, Wanted,
+    },
+    secret,
+};
+use mainspring_schemas::{
+    DeliveryId, EndpointId, MessageId, RecordId, Timestamp,
+    catalog::WEBHOOK_TEST,
+    event::{
+        delivery::{AttemptResult, Attempted},
+        endpoint::{EndpointSettings, SigningSecret},
+    },
+};
+use parking_lot::Mutex;
+use tokio::{sync::watch, time::Instant};
+use uuid::Uuid;
+
+/// What the log of this world can hold.
+#[derive(Clone, Debug)]
+pub enum Entry {
+    Enqueued(QueuedDelivery),
+    Attempted(EndpointId, Attempted),
+}
+
+#[derive(Default)]
+struct State {
+    log: Vec<Entry>,
+    projected: usize,
+    first: BTreeMap<(EndpointId, Position, DeliveryId), QueuedDelivery>,
+    retries: BTreeMap<(EndpointId, Timestamp, DeliveryId), QueuedDelivery>,
+    /// Where each pending delivery's row stands: its due instant, if it is a retry.
+    rows: HashMap<DeliveryId, (EndpointId, Position, Option<Timestamp>)>,
+    changed: BTreeMap<Position, EndpointId>,
+    recorded: HashSet<(DeliveryId, u32)>,
+}
+
+impl State {
+    fn project(&mut self, up_to: usize) {
+        while self.projected < up_to {
+            let position = self.projected as Position + 1;
+            match self.log[self.projected].clone() {
+                Entry::Enqueued(delivery) => {
+                    let endpoint = delivery.endpoint;
+                    self.rows.insert(delivery.id, (endpoint, delivery.position, None));
+                    self.changed.insert(position, endpoint);
+                    self.first.insert((endpoint, delivery.position, delivery.id), delivery);
+                }
+                Entry::Attempted(endpoint, attempted) => self.apply(position, endpoint, &attempted),
+            }
+            self.projected += 1;
+        }
+    }
+
+    fn apply(&mut self, position: Position, endpoint: EndpointId, attempted: &Attempted) {
+        let id = attempted.delivery;
+        let (_, created, due) = self.rows.remove(&id).expect("an outcome of a delivery that is not pending");
+        let row = match due {
+            None => self.first.remove(&(endpoint, created, id)),
+            Some(due) => self.retries.remove(&(endpoint, due, id)),
+        };
+        let mut row = row.expect("the row of a pending delivery");
+        assert_eq!(attempted.attempt, row.attempts + 1, "attempts are numbered without a gap");
+        if let AttemptResult::Retry { next_at } = attempted.result {
+            row.attempts = attempted.attempt;
+            row.due_at = next_at;
+            self.rows.insert(id, (endpoint, created, Some(next_at)));
+            self.retries.insert((endpoint, next_at, id), row);
+            self.changed.insert(position, endpoint);
+        }
+    }
+}
+
+/// Log, queue and endpoints in one.
+pub struct World {
+    state: Mutex<State>,
+    position: watch::Sender<Position>,
+    endpoints: Mutex<HashMap<EndpointId, Arc<Endpoint>>>,
+    revision: watch::Sender<u64>,
+    /// How far the queue lags behind the log.
+    pub lag: Duration,
+    /// Called before an outcome is recorded.
+    pub durability: Option<Box<dyn Fn() -> futures_util::future::BoxFuture<'static, ()> + Send + Sync>>,
+    /// How many more calls of the log fail.
+    pub refusals: AtomicU64,
+    next: AtomicU64,
+    me: std::sync::Weak<World>,
+}
+
+impl World {
+    pub fn new(lag: Duration) -> Arc<Self> {
+        Self::with(lag, None)
+    }
+
+    pub fn with(
+        lag: Duration,
+        durability: Option<Box<dyn Fn() -> futures_util::future::BoxFuture<'static, ()> + Send + Sync>>,
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|me| Self {
+            state: Mutex::default(),
+            position: watch::channel(0).0,
+            endpoints: Mutex::default(),
+            revision: watch::channel(0).0,
+            lag,
+            durability,
+            refusals: AtomicU64::new(0),
+            next: AtomicU64::new(1),
+            me: me.clone(),
+        })
+    }
+
+    pub fn endpoint(&self, url: &str) -> EndpointId {
+        let id = EndpointId(Uuid::from_u128(u128::from(self.next.fetch_add(1, SeqCst))));
+        let settings = EndpointSettings {
+            url: url.to_owned(),
+            description: None,
+            event_types: vec!["*".to_owned()],
+            kind: "webhook".to_owned(),
+            config: None,
+        };
+        let secrets = vec![SigningSecret { secret: secret::generate([7; 32]), expires_at: None }];
+        self.endpoints.lock().insert(id, Arc::new(Endpoint { settings, secrets, enabled: true }));
+        self.revision.send_modify(|revision| *revision += 1);
+        id
+    }
+
+    pub fn change(&self, id: EndpointId, change: impl FnOnce(&mut Endpoint)) {
+        change(Arc::make_mut(self.endpoints.lock().get_mut(&id).unwrap()));
+        self.revision.send_modify(|revision| *revision += 1);
+    }
+
+    pub fn delete(&self, id: EndpointId) {
+        self.endpoints.lock().remove(&id);
+        self.revision.send_modify(|revision| *revision += 1);
+    }
+
+    pub fn enqueue(&self, endpoint: EndpointId, event_type: &str) -> DeliveryId {
+        let number = self.next.fetch_add(1, SeqCst);
+        let message = MessageId::of(RecordId(Uuid::from_u128(u128::from(number))), event_type);
+        let id = DeliveryId::of(&message, endpoint);
+        let body = format!(
+            r#"{{"id":"{message}","type":"{event_type}","timestamp":"2026-06-15T12:00:00.000Z","data":{{"n":{number}}}}}"#
+        );
+        self.append(|position| {
+            Entry::Enqueued(QueuedDelivery {
+                id,
+                endpoint,
+                message,
+                event_type: event_type.into(),
+                body: Bytes::from(body),
+                position,
+                attempts: 0,
+                due_at: Timestamp(0),
+            })
+        });
+        id
+    }
+
+    fn append(&self, entry: impl FnOnce(Position) -> Entry) -> Position {
+        let position = {
+            let mut state = self.state.lock();
+            let position = state.log.len() as Position + 1;
+            state.log.push(entry(position));
+            position
+        };
+        if self.lag.is_zero() {
+            self.project(position);
+        } else {
+            let (me, lag) = (self.me.upgrade().unwrap(), self.lag);
+            tokio::spawn(async move {
+                tokio::time::sleep(lag).await;
+                me.project(position);
+            });
+        }
+        position
+    }
+
+    fn project(&self, up_to: Position) {
+        self.state.lock().project(usize::try_from(up_to).unwrap());
+        self.position.send_if_modified(|position| {
+            let advanced = *position < up_to;
+            *position = up_to.max(*position);
+            advanced
+        });
+    }
+
+    /// Reads the whole log, as the queue does before a worker starts.
+    pub fn catch_up(&self) {
+        let end = self.state.lock().log.len() as Position;
+        self.project(end);
+    }
+
+    /// Deletes the queue and derives it anew from the log.
+    pub fn rebuild(&self) {
+        let mut state = self.state.lock();
+        let (log, recorded) = (std::mem::take(&mut state.log), std::mem::take(&mut state.recorded));
+        *state = State { log, recorded, ..State::default() };
+        drop(state);
+        self.catch_up();
+    }
+
+    /// All outcomes in log order.
+    pub fn outcomes(&self) -> Vec<Attempted> {
+        let outcome = |entry: &Entry| match entry {
+            Entry::Attempted(_, attempted) => Some(attempted.clone()),
+            Entry::Enqueued(_) => None,
+        };
+        self.state.lock().log.iter().filter_map(outcome).collect()
+    }
+
+    /// The outcomes of one delivery.
+    pub fn outcomes_of(&self, delivery: DeliveryId) -> Vec<Attempted> {
+        self.outcomes().into_iter().filter(|outcome| outcome.delivery == delivery).collect()
+    }
+
+    /// Deliveries that wait for an attempt.
+    pub fn pending(&self) -> usize {
+        let mut state = self.state.lock();
+        let end = state.log.len();
+        state.project(end);
+        state.rows.len()
+    }
+}
+
+#[async_trait]
+impl DeliveryQueue for World {
+    fn position(&self) -> watch::Receiver<Position> {
+        self.position.subscribe()
+    }
+
+    async fn endpoints_changed(&self, since: Option<Position>) -> Result<Vec<EndpointId>, PortError> {
+        let state = self.state.lock();
+        let from = since.map_or(0, |since| since + 1);
+        let mut endpoints: Vec<_> = state.changed.range(from..).map(|(_, endpoint)| *endpoint).collect();
+        endpoints.sort_unstable();
+        endpoints.dedup();
+        Ok(endpoints)
+    }
+
+    async fn first_attempts(
+        &self,
+        endpoint: EndpointId,
+        wanted: Wanted,
+        after: Option<FirstAfter>,
+        limit: usize,
+    ) -> Result<Vec<QueuedDelivery>, PortError> {
+        let state = self.state.lock();
+        let start = (endpoint, after.map_or(0, |after| after.0), after.map_or(DeliveryId(Uuid::nil()), |after| after.1));
+        let rows = state.first.range(start..).take_while(|(key, _)| key.0 == endpoint);
+        let rows = rows.filter(|(key, _)| **key != start).map(|(_, row)| row);
+        let wanted = rows.filter(|row| wanted == Wanted::All || row.event_type == WEBHOOK_TEST);
+        Ok(wanted.take(limit).cloned().collect())
+    }
+
+    async fn retries(
+        &self,
+        endpoint: EndpointId,
+        now: Timestamp,
+        after: Option<RetryAfter>,
+        limit: usize,
+    ) -> Result<Vec<QueuedDelivery>, PortError> {
+        let state = self.state.lock();
+        let after = after.unwrap_or(RetryAfter(Timestamp(i64::MIN), DeliveryId(Uuid::nil())));
+        let start = (endpoint, after.0, after.1);
+        let rows = state.retries.range(start..).take_while(|(key, _)| key.0 == endpoint && key.1 <= now);
+        Ok(rows.filter(|(key, _)| **key != start).map(|(_, row)| row.clone()).take(limit).collect())
+    }
+
+    async fn next_retry(&self, endpoint: EndpointId, now: Timestamp) -> Result<Option<Timestamp>, PortError> {
+        let state = self.state.lock();
+        let start = (endpoint, now.plus(1), DeliveryId(Uuid::nil()));
+        let next = state.retries.range(start..).next().filter(|(key, _)| key.0 == endpoint);
+        Ok(next.map(|(key, _)| key.1))
+    }
+}
+
+impl Endpoints for World {
+    fn get(&self, endpoint: EndpointId) -> Option<Arc<Endpoint>> {
+        self.endpoints.lock().get(&endpoint).cloned()
+    }
+
+    fn revision(&self) -> watch::Receiver<u64> {
+        self.revision.subscribe()
+    }
+}
+
+impl World {
+    fn refuse(&self) -> Result<(), PortError> {
+        let refused = self.refusals.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok();
+        if refused { Err(PortError::new("the log is not available")) } else { Ok(()) }
+    }
+}
+
+#[async_trait]
+impl OutcomeLog for World {
+    async fn record(&self, endpoint: EndpointId, outcome: &Attempted) -> Result<Position, PortError> {
+        self.refuse()?;
+        if let Some(durability) = &self.durability {
+            durability().await;
+        }
+        let fresh = self.state.lock().recorded.insert((outcome.delivery, outcome.attempt));
+        assert!(fresh, "an attempt is recorded once");
+        Ok(self.append(|_| Entry::Attempted(endpoint, outcome.clone())))
+    }
+
+    async fn disable(&self, endpoint: EndpointId, _: Timestamp, reason: DisableReason) -> Result<(), PortError> {
+        self.refuse()?;
+        assert_eq!(reason.as_str(), "gone");
+        self.change(endpoint, |endpoint| endpoint.enabled = false);
+        Ok(())
+    }
+}
+
+/// Time that follows the runtime's, so that it can be paused. Starts at 2026-06-15T12:00:00Z.
+pub struct RuntimeClock(Instant);
+
+impl RuntimeClock {
+    pub fn new() -> Self {
+        Self(Instant::now())
+    }
+
+    pub fn now_millis(&self) -> i64 {
+        self.now().0
+    }
+}
+
+impl Clock for RuntimeClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(1_781_524_800_000 + i64::try_from(self.0.elapsed().as_millis()).unwrap())
+    }
+}
+
+/// No jitter at all: the middle of every range.
+pub struct Middle;
+
+impl Random for Middle {
+    fn unit(&self) -> f64 {
+        0.5
+    }
+}
