@@ -87,7 +87,7 @@ impl Table {
         if !rest.is_empty() || (!chunks.is_empty() && !chunks.len().is_power_of_two()) {
             return None;
         }
-        if used * 5 > chunks.len() * 4 {
+        if used > chunks.len() || used * 5 > chunks.len() * 4 {
             return None;
         }
         let half = |bytes: &[u8; SLOT_BYTES], at: usize| super::layout::le64(bytes, at);
