@@ -3,7 +3,12 @@
 //! `cargo bench -p mainspring-outbound --bench deliver -- [deliveries] [endpoints] [worker threads]`; the receiver has
 //! a thread of its own. The queue is in memory and lags the log by a few milliseconds, as the real one does.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a benchmark may stop and print")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a benchmark may stop and print"
+)]
 
 #[path = "../tests/it/world.rs"]
 #[allow(dead_code, reason = "shared with the tests, which use more of it")]
@@ -56,7 +61,8 @@ async fn measure(receiver: SocketAddr, deliveries: usize, endpoints: usize) {
         async move { durable.await.unwrap() }.boxed()
     };
     let world = World::with(Duration::from_millis(3), Some(Box::new(durable)));
-    let endpoints: Vec<_> = (0..endpoints).map(|n| world.endpoint(&format!("http://{receiver}/{n}"))).collect();
+    let endpoints: Vec<_> =
+        (0..endpoints).map(|n| world.endpoint(&format!("http://{receiver}/{n}"))).collect();
     for n in 0..deliveries {
         world.enqueue(endpoints[n % endpoints.len()], "bucket.entered");
     }
@@ -79,7 +85,10 @@ async fn measure(receiver: SocketAddr, deliveries: usize, endpoints: usize) {
     handle.stop(Duration::from_secs(5));
     running.await.unwrap();
     let figures = handle.statistics();
-    assert_eq!((figures.delivered, figures.started, world.pending()), (deliveries as u64, deliveries as u64, 0));
+    assert_eq!(
+        (figures.delivered, figures.started, world.pending()),
+        (deliveries as u64, deliveries as u64, 0)
+    );
     let rate = deliveries as f64 / took.as_secs_f64();
     println!(
         "{deliveries} deliveries to {} endpoints in {took:.2?}: {rate:.0}/s, {:.2} cores, latency p50 {} us, p99 {} us",

@@ -144,7 +144,9 @@ impl Policy {
 
     fn check_address(&self, address: IpAddr) -> Result<(), Refusal> {
         match address::refusal(address) {
-            Some(class) if !self.allow_private && !self.allowed.covers(address) => Err(Refusal::Address(class)),
+            Some(class) if !self.allow_private && !self.allowed.covers(address) => {
+                Err(Refusal::Address(class))
+            }
             _ => Ok(()),
         }
     }

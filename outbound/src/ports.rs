@@ -9,7 +9,10 @@ use bytes::Bytes;
 use compact_str::CompactString;
 use mainspring_schemas::{
     DeliveryId, EndpointId, MessageId, Timestamp,
-    event::{delivery::Attempted, endpoint::{EndpointSettings, SigningSecret}},
+    event::{
+        delivery::Attempted,
+        endpoint::{EndpointSettings, SigningSecret},
+    },
 };
 use tokio::sync::watch;
 
@@ -154,7 +157,12 @@ pub trait OutcomeLog: Send + Sync + 'static {
     async fn record(&self, endpoint: EndpointId, outcome: &Attempted) -> Result<Position, PortError>;
 
     /// Disables the endpoint. Once this returned, [`Endpoints::get`] shows it disabled.
-    async fn disable(&self, endpoint: EndpointId, at: Timestamp, reason: DisableReason) -> Result<(), PortError>;
+    async fn disable(
+        &self,
+        endpoint: EndpointId,
+        at: Timestamp,
+        reason: DisableReason,
+    ) -> Result<(), PortError>;
 }
 
 /// The worker's time.

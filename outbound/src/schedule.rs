@@ -35,7 +35,9 @@ pub enum Schedule {
 
 /// A schedule nobody can read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected delays such as 5s,5m,30m,2h (units ms, s, m, h, d; at most 30d each and 100 of them) or none")]
+#[error(
+    "expected delays such as 5s,5m,30m,2h (units ms, s, m, h, d; at most 30d each and 100 of them) or none"
+)]
 pub struct InvalidSchedule;
 
 impl Schedule {

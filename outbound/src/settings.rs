@@ -62,8 +62,19 @@ impl Default for Settings {
 impl Settings {
     /// The names of all variables read here.
     pub const VARIABLES: [&'static str; 13] = [
-        TIMEOUT, SCHEDULE, MAX_ATTEMPTS, BASE_DELAY, MAX_DELAY, CLIENT_ERROR_ATTEMPTS, CONCURRENCY,
-        ENDPOINT_CONCURRENCY, CAPTURE_BODY, ALLOW_HTTP, ALLOW_PRIVATE, ALLOWED_HOSTS, CA_FILE,
+        TIMEOUT,
+        SCHEDULE,
+        MAX_ATTEMPTS,
+        BASE_DELAY,
+        MAX_DELAY,
+        CLIENT_ERROR_ATTEMPTS,
+        CONCURRENCY,
+        ENDPOINT_CONCURRENCY,
+        CAPTURE_BODY,
+        ALLOW_HTTP,
+        ALLOW_PRIVATE,
+        ALLOWED_HOSTS,
+        CA_FILE,
     ];
 
     /// Reads all variables through `lookup`; an empty value is an unset one (CF-02).
@@ -78,9 +89,7 @@ impl Settings {
 
     fn read(reader: &Reader<'_>, problems: &mut Vec<InvalidSetting>) -> Self {
         Self {
-            timeout: Duration::from_millis(
-                reader.number(TIMEOUT, 100..=600_000, problems).unwrap_or(15_000),
-            ),
+            timeout: Duration::from_millis(reader.number(TIMEOUT, 100..=600_000, problems).unwrap_or(15_000)),
             schedule: read_schedule(reader, problems),
             client_error_attempts: reader.number(CLIENT_ERROR_ATTEMPTS, 1..=100, problems),
             concurrency: reader.number(CONCURRENCY, 1..=4_096, problems).unwrap_or(64),
@@ -101,7 +110,9 @@ fn read_schedule(reader: &Reader<'_>, problems: &mut Vec<InvalidSetting>) -> Sch
     let formula = [MAX_ATTEMPTS, BASE_DELAY, MAX_DELAY].into_iter().find(|name| reader.text(name).is_some());
     let delays = reader.parsed(SCHEDULE, Schedule::parse, problems);
     let Some(first_of_formula) = formula else {
-        return delays.or_else(|| Schedule::parse(schedule::DEFAULT).ok()).unwrap_or(Schedule::Delays(Vec::new()));
+        return delays
+            .or_else(|| Schedule::parse(schedule::DEFAULT).ok())
+            .unwrap_or(Schedule::Delays(Vec::new()));
     };
     if reader.text(SCHEDULE).is_some() {
         let reason = format!("cannot be combined with {first_of_formula}");
@@ -146,9 +157,7 @@ impl Reader<'_> {
     ) -> Option<T> {
         let read = |text: &str| {
             let number = text.trim().parse::<T>().ok().filter(|number| range.contains(number));
-            number.ok_or_else(|| {
-                format!("expected a whole number from {} to {}", range.start(), range.end())
-            })
+            number.ok_or_else(|| format!("expected a whole number from {} to {}", range.start(), range.end()))
         };
         self.parsed(variable, read, problems)
     }

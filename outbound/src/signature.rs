@@ -130,10 +130,8 @@ mod tests {
 
     #[test]
     fn ob_94_expired_secrets_do_not_sign() {
-        let secret = |seed: u8, expires_at| SigningSecret {
-            secret: crate::secret::generate([seed; 32]),
-            expires_at,
-        };
+        let secret =
+            |seed: u8, expires_at| SigningSecret { secret: crate::secret::generate([seed; 32]), expires_at };
         let secrets = [secret(3, None), secret(2, Some(at(NOW))), secret(1, Some(at(NOW + 1)))];
         assert_eq!(keys_in_force(&secrets, at(NOW)), Ok(vec![key(3), key(1)]));
         assert_eq!(keys_in_force(&secrets, at(NOW + 1)), Ok(vec![key(3)]));

@@ -35,9 +35,5 @@ pub(super) fn transform(endpoint: &Endpoint, delivery: &QueuedDelivery, now: Tim
         };
         headers.insert(HeaderName::from_static(name), value);
     }
-    Transformed::Request(Request {
-        url: endpoint.settings.url.clone(),
-        headers,
-        body: delivery.body.clone(),
-    })
+    Transformed::Request(Request { url: endpoint.settings.url.clone(), headers, body: delivery.body.clone() })
 }

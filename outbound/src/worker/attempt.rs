@@ -102,7 +102,8 @@ pub(super) async fn disable_gone(
     endpoint: EndpointId,
     at: Timestamp,
 ) -> Message {
-    persist(&statistics, "disable an endpoint", || ports.log.disable(endpoint, at, DisableReason::Gone)).await;
+    persist(&statistics, "disable an endpoint", || ports.log.disable(endpoint, at, DisableReason::Gone))
+        .await;
     Message::Disabled { endpoint }
 }
 

@@ -287,7 +287,8 @@ impl Scheduler {
         if self.slow_line.is_empty() || self.nobody_may_start() {
             return;
         }
-        let slow = self.busy.iter().filter_map(|endpoint| self.lanes.get(endpoint)).map(|lane| lane.claimant(now));
+        let slow =
+            self.busy.iter().filter_map(|endpoint| self.lanes.get(endpoint)).map(|lane| lane.claimant(now));
         let mut slow_in_flight: usize = slow.filter(|lane| lane.slow).map(|lane| lane.in_flight).sum();
         let mut passed_over = 0;
         while passed_over < self.slow_line.len()
@@ -332,7 +333,9 @@ impl Scheduler {
 fn gate(endpoint: Option<&Endpoint>, disabling: bool) -> Gate {
     match endpoint {
         None => Gate::Closed,
-        Some(endpoint) if endpoint.enabled && !disabling && destination::is_registered(&endpoint.settings.kind) => {
+        Some(endpoint)
+            if endpoint.enabled && !disabling && destination::is_registered(&endpoint.settings.kind) =>
+        {
             Gate::Open
         }
         Some(_) => Gate::TestsOnly,

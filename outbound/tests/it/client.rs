@@ -74,9 +74,10 @@ async fn ob_117_connections_are_used_again() {
 
 #[tokio::test]
 async fn os_07_redirects_are_not_followed() {
-    let receiver =
-        Receiver::start(|_| Behaviour::Answer("HTTP/1.1 302 Found\r\nLocation: /login\r\nContent-Length: 0\r\n\r\n"))
-            .await;
+    let receiver = Receiver::start(|_| {
+        Behaviour::Answer("HTTP/1.1 302 Found\r\nLocation: /login\r\nContent-Length: 0\r\n\r\n")
+    })
+    .await;
     let answer = client().send(request(&receiver.url())).await.unwrap();
     assert_eq!((answer.status, receiver.requests().len()), (302, 1));
 }
@@ -84,7 +85,9 @@ async fn os_07_redirects_are_not_followed() {
 #[tokio::test]
 async fn ob_145_retry_after_is_handed_on() {
     let answer =
-        send_to(Behaviour::Answer("HTTP/1.1 429 X\r\nRetry-After: 120\r\nContent-Length: 0\r\n\r\n")).await.unwrap();
+        send_to(Behaviour::Answer("HTTP/1.1 429 X\r\nRetry-After: 120\r\nContent-Length: 0\r\n\r\n"))
+            .await
+            .unwrap();
     assert_eq!((answer.status, answer.retry_after.as_deref(), answer.snippet), (429, Some("120"), None));
 }
 
@@ -203,7 +206,10 @@ async fn ob_195_names_are_resolved_checked_and_pinned() {
     let private = Err(Failure::Blocked { class: "private" });
     assert_eq!(send("127.0.0.1", &[&["127.0.0.1", "10.0.0.5"]]).await, private, "one condemns all");
     assert_eq!(send("127.0.0.1", &[&["10.0.0.5"]]).await, private, "OS-15");
-    assert_eq!(send("", &[&["93.184.216.34", "127.0.0.1"]]).await, Err(Failure::Blocked { class: "loopback" }));
+    assert_eq!(
+        send("", &[&["93.184.216.34", "127.0.0.1"]]).await,
+        Err(Failure::Blocked { class: "loopback" })
+    );
     assert_eq!(send("127.0.0.1", &[&[]]).await, Err(Failure::Dns));
     // What was judged is what is connected to: the second answer, a private one, is never asked for.
     assert_eq!(send("127.0.0.1", &[&["127.0.0.1"], &["10.0.0.5"]]).await, Ok(200));

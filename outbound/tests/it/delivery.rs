@@ -49,7 +49,8 @@ async fn deliver(world: &Arc<World>) {
 }
 
 fn header(received: &Received, name: &str) -> String {
-    let line = |line: &str| line.split_once(": ").filter(|(key, _)| *key == name).map(|(_, value)| value.to_owned());
+    let line =
+        |line: &str| line.split_once(": ").filter(|(key, _)| *key == name).map(|(_, value)| value.to_owned());
     received.head.lines().find_map(line).unwrap()
 }
 
@@ -58,7 +59,9 @@ async fn w1_everything_arrives_at_a_receiver_that_fails_in_every_way() {
     let receiver = Receiver::start(|number| match number % 7 {
         0 => Behaviour::Answer("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"),
         2 => Behaviour::Reset,
-        4 => Behaviour::Answer("HTTP/1.1 302 Found\r\nLocation: http://10.0.0.1/\r\nContent-Length: 0\r\n\r\n"),
+        4 => {
+            Behaviour::Answer("HTTP/1.1 302 Found\r\nLocation: http://10.0.0.1/\r\nContent-Length: 0\r\n\r\n")
+        }
         5 => Behaviour::Answer("what is this\r\n\r\n"),
         _ => Behaviour::Answer("HTTP/1.1 204 No Content\r\n\r\n"),
     })

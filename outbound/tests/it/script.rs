@@ -83,7 +83,8 @@ impl Transport for Script {
         };
         let open = Open(&self.open);
         self.most_open.fetch_max(open.0.fetch_add(1, SeqCst) + 1, SeqCst);
-        let earlier = self.sent.lock().iter().filter(|other| other.id == sent.id && other.url == sent.url).count();
+        let earlier =
+            self.sent.lock().iter().filter(|other| other.id == sent.id && other.url == sent.url).count();
         self.sent.lock().push(sent.clone());
         let (after, end) = (self.rule)(&sent, earlier);
         tokio::time::sleep(after).await;

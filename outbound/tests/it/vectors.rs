@@ -76,7 +76,8 @@ fn ob_107_other_peoples_verifier_accepts_what_we_sign_now() {
     use standardwebhooks::Webhook;
     #[expect(clippy::disallowed_methods, reason = "the other verifier compares with the machine's clock")]
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
-    let secrets = [mainspring_outbound::secret::generate([1; 32]), mainspring_outbound::secret::generate([2; 32])];
+    let secrets =
+        [mainspring_outbound::secret::generate([1; 32]), mainspring_outbound::secret::generate([2; 32])];
     let keys: Vec<_> = secrets.iter().map(|secret| Key::parse(secret).unwrap()).collect();
     let body = r#"{"id":"msg_1","data":{"name":"Zoë"}}"#.as_bytes();
     let header = signature::sign(&keys, "msg_1", now.cast_signed(), body);
@@ -101,7 +102,8 @@ fn ob_142_formula() {
         let delays = case["delays"].as_array().unwrap();
         for delay in delays {
             let attempt = u32::try_from(delay["attempt"].as_u64().unwrap()).unwrap();
-            let (lowest, highest) = (schedule.delay_after(attempt, 0.0), schedule.delay_after(attempt, 0.999_999_9));
+            let (lowest, highest) =
+                (schedule.delay_after(attempt, 0.0), schedule.delay_after(attempt, 0.999_999_9));
             assert_eq!(lowest, delay["minMs"].as_i64(), "{delay}");
             assert_eq!(highest, delay["maxMsExclusive"].as_i64().map(|ms| ms - 1), "{delay}");
         }

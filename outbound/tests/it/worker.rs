@@ -2,8 +2,8 @@
 
 use std::{
     collections::HashMap,
-    sync::atomic::{AtomicBool, Ordering::SeqCst},
     sync::Arc,
+    sync::atomic::{AtomicBool, Ordering::SeqCst},
     time::Duration,
 };
 
@@ -58,7 +58,11 @@ async fn os_03_a_retry_keeps_id_and_body_and_signs_anew() {
     let sent = stage.script.sent();
     assert_eq!(sent.len(), 2);
     assert_eq!((&sent[0].id, &sent[0].body), (&sent[1].id, &sent[1].body));
-    assert_eq!(sent[1].at.since(sent[0].at), 5_001, "5 s after the first outcome, to the millisecond (OB-146)");
+    assert_eq!(
+        sent[1].at.since(sent[0].at),
+        5_001,
+        "5 s after the first outcome, to the millisecond (OB-146)"
+    );
     assert_ne!(sent[0].signature, sent[1].signature);
     let key = Key::parse(&mainspring_outbound::secret::generate([7; 32])).unwrap();
     for sent in &sent {
@@ -87,7 +91,10 @@ async fn ob_144_ten_attempts_over_three_days_at_their_instants() {
     let outcomes = stage.world.outcomes_of(delivery);
     assert_eq!(outcomes.last().unwrap().result, AttemptResult::Failed);
     assert_eq!(outcomes.last().unwrap().error.as_deref(), Some("HTTP 500"));
-    assert_eq!(outcomes.iter().map(|outcome| outcome.attempt).collect::<Vec<_>>(), (1..=10).collect::<Vec<_>>());
+    assert_eq!(
+        outcomes.iter().map(|outcome| outcome.attempt).collect::<Vec<_>>(),
+        (1..=10).collect::<Vec<_>>()
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -130,7 +137,10 @@ async fn os_06_a_410_disables_and_holds_the_rest() {
     assert_eq!(stage.script.sent().len(), 1);
     let outcomes = stage.world.outcomes();
     assert_eq!((outcomes.len(), outcomes[0].delivery), (1, first));
-    assert_eq!((&outcomes[0].result, outcomes[0].error_class.as_deref()), (&AttemptResult::Failed, Some("gone")));
+    assert_eq!(
+        (&outcomes[0].result, outcomes[0].error_class.as_deref()),
+        (&AttemptResult::Failed, Some("gone"))
+    );
     assert_eq!(stage.world.pending(), 20);
 }
 
@@ -206,7 +216,11 @@ async fn ob_177_a_test_says_nothing_about_health() {
     let test = stage.world.enqueue(endpoint, "webhook.test");
     let _running = stage.start();
     pass(SECOND * 2).await;
-    assert_eq!(stage.world.outcomes_of(test)[0].result, AttemptResult::Failed, "one attempt, whatever came back");
+    assert_eq!(
+        stage.world.outcomes_of(test)[0].result,
+        AttemptResult::Failed,
+        "one attempt, whatever came back"
+    );
     stage.world.enqueue(endpoint, "contact.created");
     pass(SECOND).await;
     assert_eq!(stage.world.pending(), 0, "the endpoint is not throttled by a test");
@@ -247,9 +261,7 @@ async fn os_13_w3_a_hanging_endpoint_delays_nobody_else() {
 async fn w3_a_healthy_endpoint_is_served_while_a_thousand_hang() {
     let healthy = Arc::new(AtomicBool::new(true));
     let well = Arc::clone(&healthy);
-    let stage = stage(0, move |sent, _| {
-        if sent.url == A || well.load(SeqCst) { quick(200) } else { hang() }
-    });
+    let stage = stage(0, move |sent, _| if sent.url == A || well.load(SeqCst) { quick(200) } else { hang() });
     let a = stage.world.endpoint(A);
     let others: Vec<_> =
         (0..1_000).map(|n| stage.world.endpoint(&format!("https://h{n}.example.com/hook"))).collect();
@@ -345,13 +357,16 @@ async fn w5_first_attempts_start_in_log_order_whatever_the_lag() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_sent_twice_however_far_the_queue_lags() {
-    for lag in [0, 1, 17, 700, 9_000] {
+async fn nothing_is_sent_twice_however_far_the_queue_lags_and_however_old_its_answers_are() {
+    for (lag, read_ms) in
+        [(0, 0), (0, 5), (1, 2), (2, 1), (17, 30), (30, 17), (700, 1), (9_000, 0), (40, 2_500)]
+    {
         let mut stage = stage(lag, |_, earlier| quick(if earlier < 2 { 500 } else { 200 }));
         stage.settings.schedule = Schedule::Delays(vec![100, 2_000, 60_000]);
+        stage.world.read_ms.store(read_ms, SeqCst);
         let endpoints: Vec<_> =
             (0..5).map(|n| stage.world.endpoint(&format!("https://h{n}.example.com/hook"))).collect();
-        let _running = stage.start();
+        let running = stage.start();
         for round in 0..300 {
             stage.world.enqueue(endpoints[round % 5], "contact.created");
             if round % 10 == 0 {
@@ -359,7 +374,27 @@ async fn nothing_is_sent_twice_however_far_the_queue_lags() {
             }
         }
         pass(HOUR).await;
-        assert_eq!((stage.script.sent().len(), stage.world.pending()), (900, 0), "lag {lag}");
+        assert_eq!(
+            (stage.script.sent().len(), stage.world.pending()),
+            (900, 0),
+            "lag {lag}, reading {read_ms}"
+        );
+        assert!(!running.task.is_finished());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_happens_while_the_queue_is_read_is_found_by_the_next_read() {
+    let stage = stage(0, |_, _| quick(200));
+    stage.world.read_ms.store(50, SeqCst);
+    let endpoint = stage.world.endpoint(A);
+    let _running = stage.start();
+    for _ in 0..10 {
+        stage.world.enqueue(endpoint, "contact.created");
+        pass(Duration::from_millis(20)).await;
+        stage.world.enqueue(endpoint, "contact.created");
+        pass(SECOND).await;
+        assert_eq!(stage.world.pending(), 0);
     }
 }
 
@@ -381,7 +416,11 @@ async fn os_11_restart_and_rebuild_send_nothing_again() {
     stage.world.rebuild();
     let running = stage.start();
     pass(SECOND * 4).await;
-    assert_eq!(stage.script.sent().len(), 100, "terminal ones are not sent, pending ones wait for their instant");
+    assert_eq!(
+        stage.script.sent().len(),
+        100,
+        "terminal ones are not sent, pending ones wait for their instant"
+    );
     pass(HOUR).await;
     assert_eq!((stage.script.sent().len(), stage.world.pending()), (120, 0));
     assert_eq!(running.stop(SECOND).await.released, 0);

@@ -13,8 +13,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use mainspring_outbound::{
     ports::{
-        Clock, DeliveryQueue, DisableReason, Endpoint, Endpoints, FirstAfter, OutcomeLog, PortError, Position,
-        QueuedDelivery, Random, RetryAfter, Wanted,
+        Clock, DeliveryQueue, DisableReason, Endpoint, Endpoints, FirstAfter, OutcomeLog, PortError,
+        Position, QueuedDelivery, Random, RetryAfter, Wanted,
     },
     secret,
 };
@@ -95,6 +95,8 @@ pub struct World {
     pub lag: Duration,
     /// Called before an outcome is recorded.
     pub durability: Option<Box<dyn Fn() -> futures_util::future::BoxFuture<'static, ()> + Send + Sync>>,
+    /// How long an answer of the queue travels, in milliseconds, getting older on its way.
+    pub read_ms: AtomicU64,
     /// How many more calls of the log fail.
     pub refusals: AtomicU64,
     next: AtomicU64,
@@ -117,6 +119,7 @@ impl World {
             revision: watch::channel(0).0,
             lag,
             durability,
+            read_ms: AtomicU64::new(0),
             refusals: AtomicU64::new(0),
             next: AtomicU64::new(1),
             me: me.clone(),
@@ -258,12 +261,20 @@ impl DeliveryQueue for World {
         after: Option<FirstAfter>,
         limit: usize,
     ) -> Result<Vec<QueuedDelivery>, PortError> {
-        let state = self.state.lock();
-        let start = (endpoint, after.map_or(0, |after| after.0), after.map_or(DeliveryId(Uuid::nil()), |after| after.1));
-        let rows = state.first.range(start..).take_while(|(key, _)| key.0 == endpoint);
-        let rows = rows.filter(|(key, _)| **key != start).map(|(_, row)| row);
-        let wanted = rows.filter(|row| wanted == Wanted::All || row.event_type == WEBHOOK_TEST);
-        Ok(wanted.take(limit).cloned().collect())
+        let found = {
+            let state = self.state.lock();
+            let start = (
+                endpoint,
+                after.map_or(0, |after| after.0),
+                after.map_or(DeliveryId(Uuid::nil()), |after| after.1),
+            );
+            let rows = state.first.range(start..).take_while(|(key, _)| key.0 == endpoint);
+            let rows = rows.filter(|(key, _)| **key != start).map(|(_, row)| row);
+            let wanted = rows.filter(|row| wanted == Wanted::All || row.event_type == WEBHOOK_TEST);
+            wanted.take(limit).cloned().collect()
+        };
+        self.travel().await;
+        Ok(found)
     }
 
     async fn retries(
@@ -273,11 +284,15 @@ impl DeliveryQueue for World {
         after: Option<RetryAfter>,
         limit: usize,
     ) -> Result<Vec<QueuedDelivery>, PortError> {
-        let state = self.state.lock();
-        let after = after.unwrap_or(RetryAfter(Timestamp(i64::MIN), DeliveryId(Uuid::nil())));
-        let start = (endpoint, after.0, after.1);
-        let rows = state.retries.range(start..).take_while(|(key, _)| key.0 == endpoint && key.1 <= now);
-        Ok(rows.filter(|(key, _)| **key != start).map(|(_, row)| row.clone()).take(limit).collect())
+        let found = {
+            let state = self.state.lock();
+            let after = after.unwrap_or(RetryAfter(Timestamp(i64::MIN), DeliveryId(Uuid::nil())));
+            let start = (endpoint, after.0, after.1);
+            let rows = state.retries.range(start..).take_while(|(key, _)| key.0 == endpoint && key.1 <= now);
+            rows.filter(|(key, _)| **key != start).map(|(_, row)| row.clone()).take(limit).collect()
+        };
+        self.travel().await;
+        Ok(found)
     }
 
     async fn next_retry(&self, endpoint: EndpointId, now: Timestamp) -> Result<Option<Timestamp>, PortError> {
@@ -299,6 +314,13 @@ impl Endpoints for World {
 }
 
 impl World {
+    async fn travel(&self) {
+        let time = Duration::from_millis(self.read_ms.load(SeqCst));
+        if !time.is_zero() {
+            tokio::time::sleep(time).await;
+        }
+    }
+
     fn refuse(&self) -> Result<(), PortError> {
         let refused = self.refusals.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok();
         if refused { Err(PortError::new("the log is not available")) } else { Ok(()) }
@@ -317,7 +339,12 @@ impl OutcomeLog for World {
         Ok(self.append(|_| Entry::Attempted(endpoint, outcome.clone())))
     }
 
-    async fn disable(&self, endpoint: EndpointId, _: Timestamp, reason: DisableReason) -> Result<(), PortError> {
+    async fn disable(
+        &self,
+        endpoint: EndpointId,
+        _: Timestamp,
+        reason: DisableReason,
+    ) -> Result<(), PortError> {
         self.refuse()?;
         assert_eq!(reason.as_str(), "gone");
         self.change(endpoint, |endpoint| endpoint.enabled = false);
