@@ -1,5 +1,8 @@
 //! Scenarios and properties of the actors, driven without threads wherever a rule allows it.
 
+mod engine_identity;
+mod engine_time;
 mod harness;
 mod membership_model;
 mod membership_scenarios;
+mod world;

@@ -1,0 +1,190 @@
+//! A whole engine over a real log in a temporary directory. The read models are replaced by the slowest thing that is
+//! obviously right: reading the whole log at every question.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use mainspring_actors::{
+    Clock, Engine, Options,
+    api::{Identity, IngestCall},
+    population::{Population, PopulationError},
+};
+use mainspring_eventlog::{
+    EventLog, Position, Recorded,
+    embedded::{EmbeddedLog, Options as LogOptions, SqliteSnapshots},
+};
+use mainspring_schemas::{
+    BucketId, ContactId, EndpointId, Properties, Timestamp,
+    definition::BucketDefinition,
+    event::{ContactEvent, contact::Source},
+};
+
+/// A clock that only tests move, but for which timers are waited for.
+pub struct TestClock(AtomicI64);
+
+impl TestClock {
+    pub fn at(now: i64) -> Arc<Self> {
+        Arc::new(Self(AtomicI64::new(now)))
+    }
+
+    pub fn set(&self, now: i64) {
+        self.0.store(now, Ordering::SeqCst);
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0.load(Ordering::SeqCst))
+    }
+
+    fn is_live(&self) -> bool {
+        true
+    }
+}
+
+/// Everything in a log.
+pub async fn records(log: &dyn EventLog) -> Vec<Recorded> {
+    let mut all = Vec::new();
+    loop {
+        let page = log.read_all(all.len() as u64, 10_000).await.unwrap();
+        if page.is_empty() {
+            return all;
+        }
+        all.extend(page);
+    }
+}
+
+/// The events of one contact, in order.
+pub async fn history(log: &dyn EventLog, contact: ContactId) -> Vec<ContactEvent> {
+    records(log)
+        .await
+        .iter()
+        .filter(|record| record.stream.contact_id() == Some(contact))
+        .map(|record| ContactEvent::decode(&record.event_type, record.schema_version, &record.payload).unwrap())
+        .collect()
+}
+
+struct WholeLog(Arc<dyn EventLog>);
+
+impl WholeLog {
+    async fn live(&self) -> BTreeMap<ContactId, Option<Timestamp>> {
+        let mut live = BTreeMap::new();
+        for record in records(&*self.0).await {
+            let Some(contact) = record.stream.contact_id() else { continue };
+            match record.event_type.as_str() {
+                "contact.merged-into" | "contact.deleted" => drop(live.remove(&contact)),
+                _ => drop(live.insert(contact, record.wake_at)),
+            }
+        }
+        live
+    }
+
+    async fn keys_of(&self, category: &str) -> BTreeSet<String> {
+        let records = records(&*self.0).await;
+        let named = records.iter().filter(|record| record.stream.category() == category);
+        named.map(|record| record.stream.key().to_owned()).collect()
+    }
+}
+
+#[async_trait]
+impl Population for WholeLog {
+    async fn reached(&self, _: Position) -> Result<(), PopulationError> {
+        Ok(())
+    }
+
+    async fn contacts(&self) -> Result<u64, PopulationError> {
+        Ok(self.live().await.len() as u64)
+    }
+
+    async fn contacts_after(&self, after: Option<ContactId>, limit: usize) -> Result<Vec<ContactId>, PopulationError> {
+        let live = self.live().await;
+        Ok(live.into_keys().filter(|id| after.is_none_or(|after| *id > after)).take(limit).collect())
+    }
+
+    async fn due_wakes(
+        &self,
+        after: Option<(Timestamp, ContactId)>,
+        until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<(Timestamp, ContactId)>, PopulationError> {
+        let live = self.live().await;
+        let due: BTreeSet<_> = live.into_iter().filter_map(|(id, at)| Some((at?, id))).collect();
+        Ok(due.into_iter().filter(|item| item.0 <= until && after.is_none_or(|a| *item > a)).take(limit).collect())
+    }
+
+    async fn buckets(&self) -> Result<Vec<BucketId>, PopulationError> {
+        Ok(self.keys_of("bucket").await.iter().map(|key| BucketId::new(key).unwrap()).collect())
+    }
+
+    async fn endpoints(&self) -> Result<Vec<EndpointId>, PopulationError> {
+        Ok(self.keys_of("endpoint").await.iter().map(|key| key.parse().unwrap()).collect())
+    }
+}
+
+/// A directory in which engines come and go.
+pub struct World {
+    directory: tempfile::TempDir,
+    pub clock: Arc<TestClock>,
+    pub shards: usize,
+    pub resident: usize,
+}
+
+/// An engine and the log it writes.
+pub struct Running {
+    pub engine: Engine,
+    log: Arc<EmbeddedLog>,
+}
+
+impl World {
+    pub fn new(now: i64) -> Self {
+        Self { directory: tempfile::tempdir().unwrap(), clock: TestClock::at(now), shards: 2, resident: 10_000 }
+    }
+
+    pub async fn start(&self, definitions: Option<Vec<BucketDefinition>>) -> Running {
+        let (log, _) = EmbeddedLog::open(LogOptions::new(self.directory.path().join("log"))).unwrap();
+        let snapshots = SqliteSnapshots::open(self.directory.path().join("snapshots.sqlite")).unwrap();
+        let shared: Arc<dyn EventLog> = log.clone();
+        let population = Arc::new(WholeLog(Arc::clone(&shared)));
+        let clock: Arc<dyn Clock> = self.clock.clone();
+        let mut options = Options::new(shared, snapshots, population, clock, [7; 32]);
+        options.definitions = definitions;
+        options.shards = self.shards;
+        options.resident_contacts = self.resident;
+        let engine = Engine::start(options).await.unwrap();
+        Running { engine, log }
+    }
+}
+
+impl Running {
+    /// How often the log was synced to disk.
+    pub fn syncs(&self) -> u64 {
+        self.log.statistics().syncs
+    }
+
+    pub async fn stop(self) {
+        self.engine.stop().await;
+        self.log.close();
+    }
+}
+
+/// An event by whichever keys are given: `u...` user ids, `e...` addresses, `v...` anonymous ids.
+pub fn event(keys: &str, name: &str) -> IngestCall {
+    let of = |first: char| keys.split_whitespace().find(|key| key.starts_with(first));
+    let email = of('e').map(|key| format!("{key}@example.com"));
+    IngestCall {
+        identity: Identity::new(of('u'), email.as_deref(), of('v')),
+        name: name.into(),
+        event_properties: Properties::new(),
+        contact_properties: Properties::new(),
+        idempotency_key: None,
+        occurred_at: None,
+        source: Source::Api,
+        trace: None,
+    }
+}
