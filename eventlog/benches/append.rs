@@ -1,7 +1,7 @@
 //! Durable appends, scans and opening of the embedded log, as ratios to a floor measured in the same run.
 //!
 //! ```text
-//! cargo bench -p mainspring-eventlog --bench append -- [--seconds 2] [--records 1000000] [--directory PATH]
+//! cargo bench -p mainspring-eventlog --bench append -- [--seconds 2] [--records 1000000] [--prepare 16] [--directory PATH]
 //! ```
 //!
 //! The floor is the least that any durable log does: callers hand bytes to a thread that takes what is queued, writes it
@@ -41,6 +41,7 @@ const STREAMS_PER_CALLER: usize = 200;
 struct Settings {
     time: Duration,
     records: u64,
+    prepare: u64,
     directory: PathBuf,
 }
 
@@ -52,6 +53,7 @@ fn settings() -> Settings {
     Settings {
         time: Duration::from_secs_f64(value("--seconds").map_or(2.0, |text| text.parse().unwrap())),
         records: value("--records").map_or(1_000_000, |text| text.parse().unwrap()),
+        prepare: value("--prepare").map_or(16, |text| text.parse::<u64>().unwrap()) << 20,
         directory: value("--directory")
             .map_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")), PathBuf::from),
     }
@@ -183,6 +185,12 @@ fn embedded(log: &Arc<EmbeddedLog>, callers: usize, per_call: usize, time: Durat
     })
 }
 
+fn options(settings: &Settings, directory: &Path) -> Options {
+    let mut options = Options::new(directory);
+    options.prepare_bytes = settings.prepare;
+    options
+}
+
 fn appends(settings: &Settings) {
     println!(
         "{:>8} {:>6} | {:>12} {:>8} {:>8} | {:>12} {:>8} {:>8} {:>9} | {:>6}",
@@ -200,7 +208,7 @@ fn appends(settings: &Settings) {
     for (callers, per_call) in [(1, 1), (16, 1), (64, 1), (256, 1), (512, 1), (64, 100)] {
         let directory = tempfile::tempdir_in(&settings.directory).unwrap();
         let floor = floor(&directory.path().join("floor"), callers, per_call, settings.time);
-        let (log, _) = EmbeddedLog::open(Options::new(directory.path().join("log"))).unwrap();
+        let (log, _) = EmbeddedLog::open(options(settings, &directory.path().join("log"))).unwrap();
         let own = embedded(&log, callers, per_call, settings.time);
         println!(
             "{callers:>8} {per_call:>6} | {:>12.0} {:>8.0} {:>8.0} | {:>12.0} {:>8.0} {:>8.0} {:>9.1} | {:>6.2}",
@@ -228,7 +236,7 @@ fn copy_of(from: &Path, to: &Path) {
 fn scans(settings: &Settings) {
     let directory = tempfile::tempdir_in(&settings.directory).unwrap();
     let (original, copy) = (directory.path().join("log"), directory.path().join("killed"));
-    let (log, _) = EmbeddedLog::open(Options::new(&original)).unwrap();
+    let (log, _) = EmbeddedLog::open(options(settings, &original)).unwrap();
     let streams = (settings.records / 25).max(1);
     let begin = Instant::now();
     block_on(async {

@@ -22,6 +22,7 @@ mod layout;
 mod log;
 mod name_hash;
 mod options;
+mod prepare;
 mod queue;
 mod reader;
 mod recovery;

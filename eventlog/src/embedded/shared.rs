@@ -69,7 +69,6 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    #[expect(clippy::too_many_arguments, reason = "called once, by opening")]
     pub fn new(
         options: Options,
         log_id: [u8; 16],

@@ -88,7 +88,7 @@ impl Shared {
                 seen.records = header.end();
                 seen.frames += 1;
                 scanner.advance(header.length);
-                if seen.frames % 4096 == 0 {
+                if seen.frames.is_multiple_of(4096) {
                     progress(Progress { records: seen.records, total_records: end.position });
                 }
             }

@@ -13,6 +13,7 @@ use super::{
     group::{Group, Touched},
     heads::{Head, Heads},
     layout::{Address, SEGMENT_HEADER_BYTES, SegmentHeader, segment_name},
+    prepare::Preparation,
     queue::Waiting,
     segment::{Mark, Segment},
     shared::{End, Shared},
@@ -41,6 +42,7 @@ pub(super) struct Writer {
     next: End,
     heads: Heads,
     group: Group,
+    preparation: Preparation,
     placements: Vec<(u64, Placement)>,
     /// The segment is full, but its successor could not be made yet.
     must_roll: bool,
@@ -58,6 +60,7 @@ impl Writer {
             durable: end,
             next: end,
             group: Group::default(),
+            preparation: Preparation::default(),
             placements: Vec::new(),
             must_roll: false,
             bytes_since_checkpoint: 0,
@@ -196,12 +199,14 @@ impl Writer {
 
     fn write(&mut self) -> Result<(), Trouble> {
         let begin = self.durable.offset;
+        self.preparation.wait_for(self.next.offset);
         if let Err(error) = self.file.write_at(&self.group.buffer, begin) {
             if !is_full(&error) {
                 return Err(Trouble::Failed(self.context("writing", &error)));
             }
             // Nothing of the group is promised yet. It must be gone for good before anybody is told that it is, or a
             // crash could bring back a part of it behind a later, shorter group.
+            self.preparation.reset();
             self.file.truncate(begin).map_err(|error| Trouble::Failed(self.context("truncating", &error)))?;
             self.sync()?;
             return Err(Trouble::Full(error));
@@ -239,6 +244,7 @@ impl Writer {
         self.bytes_since_checkpoint += bytes;
         self.durable = self.next;
         self.shared.advance(self.durable);
+        self.preparation.extend(&self.shared, &self.active.name(), self.durable.offset);
     }
 
     /// Seals the segment and begins the next one. The group is empty.
@@ -255,6 +261,7 @@ impl Writer {
     }
 
     fn begin_segment(&mut self) -> Result<(), Trouble> {
+        self.cut_prepared_space()?;
         let name = segment_name(self.durable.position);
         let number = self.durable.segment + 1;
         let header = SegmentHeader {
@@ -299,8 +306,26 @@ impl Writer {
         }
     }
 
+    /// Ends the file with its last frame.
+    fn cut_prepared_space(&mut self) -> Result<(), Trouble> {
+        self.preparation.reset();
+        // Also space that was prepared before a crash, of which only the file's length knows.
+        let length =
+            self.file.length().map_err(|error| Trouble::Failed(self.context("measuring", &error)))?;
+        if length > self.durable.offset {
+            let cut = self.file.truncate(self.durable.offset);
+            cut.map_err(|error| Trouble::Failed(self.context("truncating", &error)))?;
+            self.sync()?;
+        }
+        Ok(())
+    }
+
     /// Leaves a checkpoint behind that covers everything.
-    fn finish(&self) {
+    fn finish(&mut self) {
+        if let Err(Trouble::Failed(reason)) = self.cut_prepared_space() {
+            self.shared.fail(reason.into());
+            return;
+        }
         // Both write the same file, and the older one must not come last.
         checkpoint::wait(&self.shared);
         if let Err(error) = checkpoint::write(&self.shared, &checkpoint::Source::take(&self.shared)) {

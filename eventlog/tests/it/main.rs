@@ -6,5 +6,6 @@ mod damage;
 mod fake_disk;
 mod faults;
 mod model;
+mod preparation;
 mod snapshots;
 mod workload;
