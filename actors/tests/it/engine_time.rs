@@ -76,7 +76,7 @@ async fn bk_180_to_bk_185_a_new_definition_back_fills_and_says_how_far_it_is() {
     let running = world.start(Some(definitions(BUYER))).await;
     let engine = &running.engine;
     while engine.buckets().is_building() {
-        actix::rt::task::yield_now().await;
+        tokio::task::yield_now().await;
     }
     let bucket = engine.buckets().get("buyer").unwrap();
     assert_eq!((bucket.processed, bucket.total, bucket.building), (1200, 1200, false));
