@@ -1,4 +1,13 @@
 //! The commands, one module each.
 
 pub mod bench;
+pub mod check;
 pub mod demo;
+pub mod import;
+pub mod keys;
+mod places;
+pub mod rebuild;
+pub mod serve;
+pub mod stream;
+pub mod verify;
+pub mod version;

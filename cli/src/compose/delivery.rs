@@ -1,0 +1,229 @@
+//! What the outbound worker asks, answered by the read models and the engine.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use compact_str::CompactString;
+use mainspring_actors::{Engine, api::EngineError, entropy::Entropy};
+use mainspring_outbound::ports::{
+    Clock, DeliveryQueue, DisableReason, Endpoint, Endpoints, FirstAfter, OutcomeLog, PortError, Position,
+    QueuedDelivery, Random, RetryAfter, Wanted,
+};
+use mainspring_projections::{DueDelivery, ProjectionError, ReadModels};
+use mainspring_schemas::{EndpointId, Timestamp, event::delivery::Attempted};
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+/// Rows read at a time where some of them are passed over.
+const PAGE: usize = 512;
+
+/// How soon the queue is looked at again while something is due already, in milliseconds.
+const SOON: i64 = 250;
+
+/// Changes of endpoints are told at most this often.
+const PACE: Duration = Duration::from_millis(20);
+
+/// The delivery queue of the read models.
+#[derive(Clone, Debug)]
+pub struct Queue(pub ReadModels);
+
+impl Queue {
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&ReadModels) -> Result<T, ProjectionError> + Send + 'static,
+    ) -> Result<T, PortError> {
+        let models = self.0.clone();
+        tokio::task::spawn_blocking(move || question(&models))
+            .await
+            .map_err(PortError::new)?
+            .map_err(PortError::new)
+    }
+}
+
+fn queued(due: DueDelivery) -> QueuedDelivery {
+    QueuedDelivery {
+        id: due.id,
+        endpoint: due.endpoint,
+        message: due.message,
+        event_type: CompactString::from(due.event_type),
+        body: Bytes::from(due.body),
+        // The place in the queue orders like the position and tells receivers of one record apart.
+        position: due.seq,
+        attempts: due.attempts,
+        due_at: due.due_at,
+    }
+}
+
+/// Pending deliveries of an endpoint due at `now`, in the order of the queue, that `wanted` accepts, up to `limit`.
+fn scan(
+    models: &ReadModels,
+    endpoint: EndpointId,
+    now: Timestamp,
+    mut after: Option<u64>,
+    limit: usize,
+    wanted: impl Fn(&DueDelivery) -> bool,
+) -> Result<Vec<QueuedDelivery>, ProjectionError> {
+    let mut found = Vec::new();
+    loop {
+        let page = models.due_deliveries(endpoint, now, after, PAGE)?;
+        let complete = page.len() < PAGE;
+        after = page.last().map(|due| due.seq);
+        for due in page.into_iter().filter(&wanted) {
+            found.push(queued(due));
+            if found.len() == limit {
+                return Ok(found);
+            }
+        }
+        if complete {
+            return Ok(found);
+        }
+    }
+}
+
+#[async_trait]
+impl DeliveryQueue for Queue {
+    fn position(&self) -> watch::Receiver<Position> {
+        self.0.changed()
+    }
+
+    async fn endpoints_changed(&self, _since: Option<Position>) -> Result<Vec<EndpointId>, PortError> {
+        self.ask(ReadModels::pending_endpoints).await
+    }
+
+    async fn first_attempts(
+        &self,
+        endpoint: EndpointId,
+        wanted: Wanted,
+        after: Option<FirstAfter>,
+        limit: usize,
+    ) -> Result<Vec<QueuedDelivery>, PortError> {
+        let after = after.map(|FirstAfter(place, _)| place);
+        let wanted = move |due: &DueDelivery| due.attempts == 0 && (wanted == Wanted::All || due.test);
+        self.ask(move |models| scan(models, endpoint, Timestamp(i64::MAX), after, limit, wanted)).await
+    }
+
+    async fn retries(
+        &self,
+        endpoint: EndpointId,
+        now: Timestamp,
+        after: Option<RetryAfter>,
+        limit: usize,
+    ) -> Result<Vec<QueuedDelivery>, PortError> {
+        let later = move |due: &DueDelivery| {
+            due.attempts > 0 && after.is_none_or(|after| RetryAfter(due.due_at, due.id) > after)
+        };
+        let mut found = self.ask(move |models| scan(models, endpoint, now, None, usize::MAX, later)).await?;
+        found.sort_by_key(|delivery| (delivery.due_at, delivery.id));
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    async fn next_retry(&self, endpoint: EndpointId, now: Timestamp) -> Result<Option<Timestamp>, PortError> {
+        let soonest = self.ask(move |models| models.next_due_of(endpoint)).await?;
+        // What is due already hides what is due later: look again soon.
+        Ok(soonest.map(|at| if at > now { at } else { now.plus(SOON) }))
+    }
+}
+
+/// The engine's endpoints, live.
+pub struct LiveEndpoints {
+    engine: Engine,
+    revision: watch::Receiver<u64>,
+}
+
+impl LiveEndpoints {
+    /// The endpoints of an engine. Must be called inside the runtime that drives the worker.
+    ///
+    /// Every change of an endpoint is a record, so a commit of the read models is the sign that one may have changed.
+    pub fn new(engine: Engine, models: &ReadModels) -> Self {
+        let (sender, revision) = watch::channel(0);
+        let mut commits = models.changed();
+        tokio::spawn(async move {
+            while commits.changed().await.is_ok() {
+                // The engine shows a change right after it is durable, which may be right after the commit.
+                tokio::time::sleep(PACE).await;
+                commits.mark_unchanged();
+                sender.send_modify(|revision| *revision += 1);
+            }
+        });
+        Self { engine, revision }
+    }
+}
+
+impl Endpoints for LiveEndpoints {
+    fn get(&self, endpoint: EndpointId) -> Option<Arc<Endpoint>> {
+        let state = self.engine.endpoints().live(endpoint)?;
+        Some(Arc::new(Endpoint {
+            settings: state.settings.clone(),
+            secrets: state.secrets.clone(),
+            enabled: state.disabled.is_none(),
+        }))
+    }
+
+    fn revision(&self) -> watch::Receiver<u64> {
+        self.revision.clone()
+    }
+}
+
+/// Where outcomes go: the engine's log.
+pub struct Outcomes(pub Engine);
+
+#[async_trait]
+impl OutcomeLog for Outcomes {
+    async fn record(&self, endpoint: EndpointId, outcome: &Attempted) -> Result<Position, PortError> {
+        if self.0.endpoints().live(endpoint).is_none() {
+            return Ok(self.0.log().durable_end().saturating_sub(1));
+        }
+        self.0.endpoints().record_attempt(endpoint, outcome.clone()).await.map_err(PortError::new)
+    }
+
+    async fn disable(
+        &self,
+        endpoint: EndpointId,
+        _at: Timestamp,
+        reason: DisableReason,
+    ) -> Result<(), PortError> {
+        match self.0.endpoints().disable(endpoint, reason.as_str()).await {
+            Ok(()) | Err(EngineError::NotFound) => Ok(()),
+            Err(error) => Err(PortError::new(error)),
+        }
+    }
+}
+
+/// The engine's clock.
+pub struct EngineClock(pub Engine);
+
+impl Clock for EngineClock {
+    fn now(&self) -> Timestamp {
+        self.0.now()
+    }
+}
+
+/// Jitter from the operating system's randomness.
+#[derive(Default)]
+pub struct Jitter(Mutex<Entropy>);
+
+impl Random for Jitter {
+    fn unit(&self) -> f64 {
+        let bits = u64::from_be_bytes(self.0.lock().bytes()) >> 11;
+        #[expect(clippy::cast_precision_loss, reason = "53 bits fit exactly")]
+        let fraction = bits as f64 / (1_u64 << 53) as f64;
+        fraction
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jitter_is_a_fraction() {
+        let jitter = Jitter::default();
+        let mean = (0..10_000)
+            .map(|_| jitter.unit())
+            .inspect(|unit| assert!((0.0..1.0).contains(unit)))
+            .sum::<f64>();
+        assert!((4_500.0..5_500.0).contains(&mean), "{mean}");
+    }
+}

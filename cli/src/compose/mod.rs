@@ -1,0 +1,12 @@
+//! Putting the crates together: one data directory, one log, one engine, and what serves them.
+
+pub mod data_dir;
+pub mod delivery;
+mod lock;
+mod outbound;
+pub mod population;
+mod secrets;
+pub mod system;
+
+pub use data_dir::DataDir;
+pub use system::{Options, System};

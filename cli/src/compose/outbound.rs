@@ -1,0 +1,67 @@
+//! The outbound worker on a thread of its own, so that no receiver ever slows the engine (LV-13).
+
+use std::{sync::Arc, thread, time::Duration};
+
+use anyhow::Context;
+use mainspring_actors::Engine;
+use mainspring_outbound::{
+    client::GuardedClient,
+    settings::Settings,
+    worker::{Handle, Ports, Stopped, Worker},
+};
+use mainspring_projections::ReadModels;
+use tokio::sync::oneshot;
+
+use super::delivery::{EngineClock, Jitter, LiveEndpoints, Outcomes, Queue};
+
+/// The running worker.
+pub struct Outbound {
+    handle: Handle,
+    stopped: oneshot::Receiver<Stopped>,
+}
+
+impl Outbound {
+    /// Starts the worker. The read models must have caught up with the log.
+    pub fn start(engine: Engine, models: ReadModels, settings: Settings) -> anyhow::Result<Self> {
+        let transport = Arc::new(GuardedClient::new(&settings)?);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (started, handle) = std::sync::mpsc::channel();
+        let (ended, stopped) = oneshot::channel();
+        let work = move || {
+            runtime.block_on(async {
+                let ports = Ports {
+                    queue: Arc::new(Queue(models.clone())),
+                    endpoints: Arc::new(LiveEndpoints::new(engine.clone(), &models)),
+                    log: Arc::new(Outcomes(engine.clone())),
+                    transport,
+                    clock: Arc::new(EngineClock(engine)),
+                    random: Arc::new(Jitter::default()),
+                };
+                let (worker, handle) = Worker::new(ports, settings);
+                if started.send(handle).is_ok() {
+                    let _ = ended.send(worker.run().await);
+                }
+            });
+        };
+        thread::Builder::new().name("outbound".into()).spawn(work)?;
+        let handle = handle.recv().context("the outbound worker did not start")?;
+        Ok(Self { handle, stopped })
+    }
+
+    /// The worker's brake and figures.
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// Stops it; attempts in flight have `grace` to end and be recorded.
+    pub async fn stop(self, grace: Duration) {
+        self.handle.stop(grace);
+        match self.stopped.await {
+            Ok(Stopped { released: 0 }) => {}
+            Ok(Stopped { released }) => {
+                tracing::info!(released, "attempts were given up and will be made again")
+            }
+            Err(_) => tracing::error!("the outbound worker ended unexpectedly"),
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! The whole system in one process: opened in order, stopped in order.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, anyhow};
+use mainspring_actors::{Clock, Engine, SystemClock};
+use mainspring_eventlog::{
+    EventLog,
+    embedded::{EmbeddedLog, Recovery, SqliteSnapshots},
+};
+use mainspring_outbound::settings::Settings;
+use mainspring_projections::{ReadModels, Runner, RunnerStatus};
+use mainspring_schemas::definition::BucketDefinition;
+
+use super::{DataDir, outbound::Outbound, population::Readers};
+
+/// How often somebody who waits for the read models looks.
+const GLANCE: Duration = Duration::from_millis(100);
+
+/// How a system is opened.
+pub struct Options {
+    /// Where everything lies.
+    pub data: DataDir,
+    /// The definitions in force from now on; `None` keeps those the log knows.
+    pub definitions: Option<Vec<BucketDefinition>>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// How many threads host contacts; `None` chooses by the machine.
+    pub shards: Option<usize>,
+    /// How deliveries are made; `None` makes none.
+    pub outbound: Option<Settings>,
+}
+
+impl Options {
+    /// On the machine's clock, with the definitions the log knows and without deliveries.
+    pub fn new(data: DataDir) -> Self {
+        Self {
+            data,
+            definitions: None,
+            clock: Arc::new(SystemClock::default()),
+            shards: None,
+            outbound: None,
+        }
+    }
+}
+
+/// A running system. Must be opened and stopped inside an actix system.
+pub struct System {
+    /// The engine.
+    pub engine: Engine,
+    /// The read models, following the log.
+    pub read_models: ReadModels,
+    /// What opening the log found.
+    pub recovery: Recovery,
+    log: Arc<EmbeddedLog>,
+    snapshots: Arc<SqliteSnapshots>,
+    runner: Runner,
+    outbound: Option<Outbound>,
+    // Last: the directory is given back when nothing uses it any more.
+    _data: DataDir,
+}
+
+impl System {
+    /// Opens the log, brings the read models up to it, starts the engine and, last, the outbound worker.
+    pub async fn open(options: Options) -> anyhow::Result<Self> {
+        let began = Instant::now();
+        let (log, recovery) = options.data.open_log()?;
+        if recovery.cut_bytes > 0 {
+            tracing::warn!(
+                bytes = recovery.cut_bytes,
+                "cut off a half-written end that was never acknowledged"
+            );
+        }
+        let secret = options.data.identity_secret(recovery.records)?;
+        tracing::info!(records = recovery.records, took = ?began.elapsed(), "log open");
+        let shared_log: Arc<dyn EventLog> = Arc::clone(&log) as Arc<dyn EventLog>;
+        let snapshots = SqliteSnapshots::open(options.data.snapshots())?;
+        let read_models =
+            ReadModels::open(&options.data.read_models()).context("the read models cannot be opened")?;
+        let runner = Runner::start(Arc::clone(&shared_log), read_models.clone())?;
+        let began = Instant::now();
+        caught_up(&*log, &read_models).await?;
+        tracing::info!(took = ?began.elapsed(), "read models caught up");
+        let mut settings = mainspring_actors::Options::new(
+            shared_log,
+            Arc::clone(&snapshots) as _,
+            Arc::new(Readers(read_models.clone())),
+            options.clock,
+            secret,
+        );
+        settings.definitions = options.definitions;
+        settings.shards = options.shards.unwrap_or(settings.shards);
+        let engine = Engine::start(settings).await.context("the engine cannot start")?;
+        let outbound =
+            options.outbound.map(|settings| Outbound::start(engine.clone(), read_models.clone(), settings));
+        let outbound = outbound.transpose().context("the outbound worker cannot start")?;
+        Ok(Self { engine, read_models, recovery, log, snapshots, runner, outbound, _data: options.data })
+    }
+
+    /// The log of this system.
+    pub fn log(&self) -> &Arc<EmbeddedLog> {
+        &self.log
+    }
+
+    /// The outbound worker, if one runs.
+    pub fn outbound(&self) -> Option<&Outbound> {
+        self.outbound.as_ref()
+    }
+
+    /// Waits until the read models reflect everything that is durable now.
+    pub async fn settled(&self) -> anyhow::Result<()> {
+        caught_up(&*self.log, &self.read_models).await
+    }
+
+    /// Stops in order: calls, deliveries, read models, the log. Everything acknowledged is durable before and after.
+    pub async fn stop(self, grace: Duration) {
+        self.engine.stop().await;
+        if let Some(outbound) = self.outbound {
+            outbound.stop(grace).await;
+        }
+        let (runner, snapshots, log) = (self.runner, self.snapshots, self.log);
+        let closed = tokio::task::spawn_blocking(move || {
+            runner.stop();
+            snapshots.close();
+            log.close();
+        });
+        if closed.await.is_err() {
+            tracing::error!(
+                "closing failed; nothing acknowledged is lost, the next start takes a little longer"
+            );
+        }
+    }
+}
+
+async fn caught_up(log: &EmbeddedLog, read_models: &ReadModels) -> anyhow::Result<()> {
+    let end = log.durable_end();
+    while !read_models.wait_for(end, GLANCE).await {
+        match read_models.status() {
+            RunnerStatus::Failed(reason) => {
+                return Err(anyhow!(
+                    "the read models stopped: {reason}; `mainspring rebuild all` makes them anew"
+                ));
+            }
+            RunnerStatus::Stopped => return Err(anyhow!("the read models were stopped")),
+            _ => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,94 @@
+//! Finding definition files. What stands in them is read by `mainspring_schemas::definition`.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+use mainspring_schemas::definition::{BucketDefinition, Issue, assemble};
+
+use crate::{environment, exit::Fault, output};
+
+/// Where definitions are looked for if nobody says otherwise.
+pub const DEFAULT_DIR: &str = "./definitions";
+
+/// Definitions, and everything that is wrong with their files.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The definitions without an error, in order.
+    pub definitions: Vec<BucketDefinition>,
+    /// All problems.
+    pub issues: Vec<Issue>,
+    /// How many files were read.
+    pub files: usize,
+}
+
+impl Loaded {
+    /// How many issues refuse a definition.
+    pub fn errors(&self) -> usize {
+        self.issues.iter().filter(|issue| issue.is_error()).count()
+    }
+}
+
+/// Reads all definition files below directories, or files named directly.
+pub fn read(places: &[PathBuf]) -> anyhow::Result<Loaded> {
+    let mut files = Vec::new();
+    for place in places {
+        let found = fs::metadata(place).and_then(|metadata| {
+            if metadata.is_dir() { collect(place, &mut files) } else { read_file(place, &mut files) }
+        });
+        found.with_context(|| Fault::usage(format!("definitions in {} cannot be read", place.display())))?;
+    }
+    let count = files.len();
+    let (definitions, issues) = assemble(files);
+    Ok(Loaded { definitions, issues, files: count })
+}
+
+/// The definitions a process starts with: those of `explicit`, else of `DEFINITIONS_DIR`, else of the default directory
+/// if there is one. `None` keeps those that the log knows. Prints every issue; an error of a definition is a fault.
+pub fn for_start(explicit: Option<&Path>) -> anyhow::Result<Option<Vec<BucketDefinition>>> {
+    let chosen = explicit.map(Path::to_owned).or_else(|| environment::path("DEFINITIONS_DIR"));
+    let place = match chosen {
+        Some(place) => place,
+        None if Path::new(DEFAULT_DIR).is_dir() => PathBuf::from(DEFAULT_DIR),
+        None => return Ok(None),
+    };
+    let loaded = read(&[place])?;
+    for issue in &loaded.issues {
+        output::notice(issue);
+    }
+    match loaded.errors() {
+        0 => Ok(Some(loaded.definitions)),
+        errors => {
+            Err(Fault::usage(format!("{errors} errors in the definitions; nothing was started")).into())
+        }
+    }
+}
+
+fn collect(directory: &Path, files: &mut Vec<(String, String)>) -> io::Result<()> {
+    let mut entries = fs::read_dir(directory)?.collect::<io::Result<Vec<_>>>()?;
+    entries.sort_by_key(fs::DirEntry::file_name);
+    for entry in entries {
+        let path = entry.path();
+        if entry.file_name().to_string_lossy().starts_with('.') {
+            continue;
+        }
+        if fs::metadata(&path)?.is_dir() {
+            collect(&path, files)?;
+        } else if is_definition_file(&path) {
+            read_file(&path, files)?;
+        }
+    }
+    Ok(())
+}
+
+fn is_definition_file(path: &Path) -> bool {
+    let extension = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    matches!(extension.as_str(), "yaml" | "yml" | "json")
+}
+
+fn read_file(path: &Path, files: &mut Vec<(String, String)>) -> io::Result<()> {
+    files.push((path.display().to_string(), fs::read_to_string(path)?));
+    Ok(())
+}
