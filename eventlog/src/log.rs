@@ -68,7 +68,8 @@ pub enum LogError {
     },
 }
 
-/// Called exactly once, from the adapter's own thread, when an append is durable or has failed. Must not block.
+/// Called exactly once, from the adapter's own thread, when an append is durable or has failed. Must not block. (After the
+/// log was closed there is no such thread any more, and the caller's own is used.)
 pub type OnDurable = Box<dyn FnOnce(Result<Appended, AppendError>) + Send + 'static>;
 
 /// An append-only log of streams with a global order.
@@ -134,7 +135,8 @@ pub trait EventLog: Send + Sync + 'static {
     /// Waits until [`EventLog::durable_end`] is above `position`, or the log is closed (then returns anyway).
     async fn wait_past(&self, position: Position);
 
-    /// The claim that no append was refused by the medium since opening; `Err` names why the log takes no more.
+    /// `Err` names why the log failed for good: it takes no more appends until it is opened again. A full disk is no
+    /// such failure; appends are answered [`AppendError::Unavailable`] until there is space.
     fn health(&self) -> Result<(), Arc<str>>;
 }
 

@@ -11,6 +11,8 @@
 //! of the page cache or the disk, so their futures are ready at once.
 
 mod checkpoint;
+#[cfg(test)]
+mod collisions;
 mod decode;
 mod encode;
 pub mod file_system;

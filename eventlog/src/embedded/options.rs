@@ -48,7 +48,7 @@ impl Options {
             segment_bytes: 256 << 20,
             queue_bytes: 64 << 20,
             recovery: RecoveryMode::default(),
-            prepare_bytes: 0,
+            prepare_bytes: 16 << 20,
             hot_streams: 1 << 17,
             name_hash: NameHash::default(),
         }

@@ -1,7 +1,11 @@
 //! Zeros written ahead of the end of the newest segment.
 //!
 //! A sync of bytes that replace allocated, written blocks needs no change of the file's length or extents, and so no
-//! commit of the file system's journal. Each piece is written by a thread of its own before the writer gets there;
+//! commit of the file system's journal. Measured on ext4 on a virtual disk, median of a write and its sync, 20 kB groups:
+//! growing file 190 us, `set_len` 183 us, `fallocate` 228 us, zeros written before 103 us; 150 kB groups: 249, 257, 292
+//! and 138 us. The log with 64 callers: 122,000 records/s growing, 196,000/s prepared
+//! (`cargo bench -p mainspring-eventlog --bench append -- --prepare 0`, and `16`). The price is that every byte of a
+//! busy log is written twice. Each piece is written by a thread of its own before the writer gets there;
 //! the two never touch the same bytes.
 
 use std::{io, sync::Arc, thread};

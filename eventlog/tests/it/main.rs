@@ -1,5 +1,11 @@
 //! The embedded log against the claims of the design: conformance, crashes, damage, full and failing disks.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "tests, which clippy recognises only inside test functions"
+)]
+
 mod conformance;
 mod crashes;
 mod damage;
