@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use mainspring_schemas::{DeliveryId, EndpointId, Timestamp};
+use mainspring_schemas::{DeliveryId, EndpointId, Timestamp, event::delivery::AttemptResult};
 use tokio::sync::watch;
 
 use super::{
@@ -180,6 +180,10 @@ impl Scheduler {
 
     fn settle(&mut self, made: Made) {
         let endpoint = made.endpoint;
+        if made.attempted.result == AttemptResult::Failed {
+            let (delivery, class) = (made.attempted.delivery, made.outcome.error_class);
+            tracing::warn!(%endpoint, %delivery, class, attempts = made.attempted.attempt, "delivery given up");
+        }
         self.in_flight -= 1;
         self.unrecorded += 1;
         if let Some(lane) = self.lanes.get_mut(&endpoint) {

@@ -175,10 +175,10 @@ async fn ob_199_refused_destinations_are_not_connected_to() {
 }
 
 /// Answers each look-up with the next of its answers; the last one stays.
-struct Names(Mutex<VecDeque<Vec<&'static str>>>);
+pub struct Names(Mutex<VecDeque<Vec<&'static str>>>);
 
 impl Names {
-    fn new(answers: &[&[&'static str]]) -> Arc<Self> {
+    pub fn new(answers: &[&[&'static str]]) -> Arc<Self> {
         Arc::new(Self(Mutex::new(answers.iter().map(|answer| answer.to_vec()).collect())))
     }
 }

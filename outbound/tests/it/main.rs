@@ -6,6 +6,7 @@ mod client;
 mod delivery;
 mod receiver;
 mod script;
+mod secure;
 mod vectors;
 mod worker;
 mod world;
