@@ -32,7 +32,7 @@ pub(crate) fn path(dir: &Path) -> PathBuf {
 pub(crate) fn open_live(path: &Path) -> Result<Connection> {
     let connection = open(path)?;
     connection.execute_batch(
-        "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA wal_autocheckpoint=8192;
+        "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA wal_autocheckpoint=32768;
          PRAGMA journal_size_limit=268435456; PRAGMA cache_size=-131072;",
     )?;
     Ok(connection)
@@ -60,7 +60,7 @@ pub(crate) fn open_reader(path: &Path) -> Result<Connection> {
 
 fn open(path: &Path) -> Result<Connection> {
     let connection = Connection::open(path)?;
-    connection.execute_batch("PRAGMA page_size=8192; PRAGMA busy_timeout=5000; PRAGMA temp_store=MEMORY;")?;
+    connection.execute_batch("PRAGMA page_size=4096; PRAGMA busy_timeout=5000; PRAGMA temp_store=MEMORY;")?;
     connection.set_prepared_statement_cache_capacity(128);
     connection.execute_batch(CHECKPOINTS)?;
     Ok(connection)

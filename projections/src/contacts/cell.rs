@@ -64,10 +64,12 @@ pub(super) struct Aggregate {
     pub updated_at: Timestamp,
     /// Primary key of each kind, in the order of [`KeyKind::ALL`].
     pub primaries: [Option<CompactString>; 4],
+    /// Its properties as stored, until they are needed.
+    pub stored_properties: Option<String>,
     /// Its properties, once they were needed.
     pub properties: Option<Properties>,
-    /// Whether the properties are still to be written.
-    pub properties_dirty: bool,
+    /// Whether anything but version, wake-up and last instant is still to be written.
+    pub profile_dirty: bool,
 }
 
 impl Aggregate {
@@ -82,9 +84,19 @@ impl Aggregate {
             created_at: at,
             updated_at: at,
             primaries: [const { None }; 4],
-            properties_dirty: !properties.is_empty(),
+            stored_properties: None,
             properties: Some(properties),
+            profile_dirty: true,
         }
+    }
+
+    /// Its properties, for changing them.
+    pub fn properties_mut(&mut self) -> serde_json::Result<&mut Properties> {
+        let properties = match self.stored_properties.take() {
+            Some(text) => Some(serde_json::from_str(&text)?),
+            None => self.properties.take(),
+        };
+        Ok(self.properties.insert(properties.unwrap_or_default()))
     }
 
     /// The slot of a kind's primary key.
@@ -96,6 +108,7 @@ impl Aggregate {
     pub fn changed(&mut self, at: Timestamp) {
         self.last_seen_at = self.last_seen_at.max(at);
         self.updated_at = at;
+        self.profile_dirty = true;
     }
 }
 

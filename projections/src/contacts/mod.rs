@@ -1,23 +1,27 @@
 //! Live contacts and their keys.
 //!
 //! ```text
-//! contacts            one row per live contact, narrow: it is written at every event
-//! contact_properties  its properties as JSON; no row = none
-//! contact_keys        every key of every live contact
-//! contact_former      who was merged away or deleted, with the survivor
-//! contact_totals      how many there are
+//! contacts          one row per live contact: what every event moves, and nothing else
+//! contact_profiles  the rest of it: primary keys, instants that move rarely, properties as JSON
+//! contact_keys      every key of every live contact
+//! contact_former    who was merged away or deleted, with the survivor
+//! contact_totals    how many there are
 //! ```
+//!
+//! Writing at the rate of events is paid in pages. Rows are narrow, and the two orders that are asked for (newest seen
+//! first, soonest wake-up first) are indexed by coarse slots that most events do not change; a slot is sorted when read.
 
 mod cell;
 mod keys;
 pub mod project;
 mod query;
+mod query_order;
+mod slot;
 mod store;
 mod unit;
 
 pub use query::{Contact, ContactFilter, ContactKey, ContactOrder};
-pub(crate) use query::{
-    by_key, contact, due_wakes, filtered_total, former, ids_after, keys_of, list, next_wake, total,
-};
+pub(crate) use query::{by_key, contact, filtered_total, former, keys_of, list, total};
+pub(crate) use query_order::{due_wakes, ids_after, next_wake};
 pub(crate) use store::SCHEMA;
 pub(crate) use unit::Unit;

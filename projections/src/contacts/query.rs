@@ -101,10 +101,9 @@ pub enum ContactOrder {
     Created,
 }
 
-const COLUMNS: &str =
-    "c.id, c.external_id, c.email, c.anonymous_id, c.discord_id, c.first_seen_at, c.last_seen_at,
-    c.created_at, c.updated_at, c.wake_at, c.version,
-    (SELECT p.properties FROM contact_properties p WHERE p.contact = c.id)";
+const SELECT: &str = "SELECT c.id, p.external_id, p.email, p.anonymous_id, p.discord_id, p.first_seen_at,
+    c.last_seen_at, p.created_at, p.updated_at, c.wake_at, c.version, p.properties
+    FROM contacts c JOIN contact_profiles p ON p.contact = c.id";
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Contact> {
     let text =
@@ -128,8 +127,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Contact> {
 
 /// A live contact by its id.
 pub(crate) fn contact(connection: &Connection, contact: ContactId) -> Result<Option<Contact>> {
-    let mut statement =
-        connection.prepare_cached(&format!("SELECT {COLUMNS} FROM contacts c WHERE c.id = ?1"))?;
+    let mut statement = connection.prepare_cached(&format!("{SELECT} WHERE c.id = ?1"))?;
     Ok(statement.query_row([contact.0.as_bytes()], read).optional()?)
 }
 
@@ -211,10 +209,19 @@ pub(crate) fn list(
     let (clause, mut values) = condition(filter);
     let order = match order {
         ContactOrder::LastSeen => "c.last_seen_at DESC, c.id",
-        ContactOrder::Created => "c.created_at DESC, c.id",
+        ContactOrder::Created => "p.created_at DESC, c.id",
+    };
+    let recent = if clause.is_empty() && order.starts_with("c.last_seen_at") {
+        // Whoever is in this page or before it was seen in the slot of the page's last contact or later.
+        let until = Value::Integer(rows(offset.saturating_add(limit).saturating_sub(1)));
+        values.push(until);
+        "WHERE c.seen_slot >= coalesce((SELECT seen_slot FROM contacts ORDER BY seen_slot DESC LIMIT 1 OFFSET ?1),
+                                       (SELECT min(seen_slot) FROM contacts))"
+    } else {
+        ""
     };
     let sql = format!(
-        "SELECT {COLUMNS} FROM contacts c {clause} ORDER BY {order} LIMIT ?{} OFFSET ?{}",
+        "{SELECT} {clause} {recent} ORDER BY {order} LIMIT ?{} OFFSET ?{}",
         values.len() + 1,
         values.len() + 2
     );
@@ -238,45 +245,4 @@ pub(crate) fn filtered_total(connection: &Connection, filter: &ContactFilter) ->
 pub(crate) fn total(connection: &Connection) -> Result<u64> {
     let mut statement = connection.prepare_cached("SELECT amount FROM contact_totals WHERE what = 'live'")?;
     Ok(statement.query_row([], |row| count(row, 0))?)
-}
-
-/// Ids of live contacts after one of them, ascending.
-pub(crate) fn ids_after(
-    connection: &Connection,
-    after: Option<ContactId>,
-    limit: usize,
-) -> Result<Vec<ContactId>> {
-    let mut statement =
-        connection.prepare_cached("SELECT id FROM contacts WHERE id > ?1 ORDER BY id LIMIT ?2")?;
-    // No id is shorter than sixteen bytes, so every id is above the empty one.
-    let after: &[u8] = after.as_ref().map_or(&[], |after| after.0.as_bytes());
-    let ids = statement.query_map(params![after, rows(limit)], |row| Ok(ContactId(id(row, 0)?)))?;
-    Ok(ids.collect::<rusqlite::Result<_>>()?)
-}
-
-/// Contacts whose wake-up is due at `until` or before, soonest first, after the given one of that order.
-pub(crate) fn due_wakes(
-    connection: &Connection,
-    after: Option<(Timestamp, ContactId)>,
-    until: Timestamp,
-    limit: usize,
-) -> Result<Vec<(Timestamp, ContactId)>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT wake_at, id FROM contacts
-         WHERE wake_at IS NOT NULL AND wake_at <= ?1 AND (wake_at, id) > (?2, ?3)
-         ORDER BY wake_at, id LIMIT ?4",
-    )?;
-    let (at, contact): (i64, &[u8]) =
-        after.as_ref().map_or((i64::MIN, &[]), |(at, contact)| (at.0, contact.0.as_bytes()));
-    let wakes = statement.query_map(params![until.0, at, contact, rows(limit)], |row| {
-        Ok((instant(row, 0)?, ContactId(id(row, 1)?)))
-    })?;
-    Ok(wakes.collect::<rusqlite::Result<_>>()?)
-}
-
-/// The soonest wake-up of all contacts.
-pub(crate) fn next_wake(connection: &Connection) -> Result<Option<Timestamp>> {
-    let mut statement = connection
-        .prepare_cached("SELECT wake_at FROM contacts WHERE wake_at IS NOT NULL ORDER BY wake_at LIMIT 1")?;
-    Ok(statement.query_row([], |row| instant(row, 0)).optional()?)
 }

@@ -1,12 +1,13 @@
 //! The SQL that writes contacts.
 
 use mainspring_eventlog::{Position, Version};
-use mainspring_schemas::{ContactId, Properties, StreamName, Timestamp, event::contact::Via};
+use mainspring_schemas::{ContactId, StreamName, Timestamp, event::contact::Via};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
     cell::{Aggregate, Cell, Touch},
     keys::{KeyName, KeyRow},
+    slot,
 };
 use crate::{
     error::{ProjectionError, Result},
@@ -18,21 +19,23 @@ use crate::{
 pub(crate) const SCHEMA: Schema = Schema {
     tables_sql: "
 CREATE TABLE contacts (
-    id            BLOB PRIMARY KEY,
-    version       INTEGER NOT NULL,
-    wake_at       INTEGER,
-    last_seen_at  INTEGER NOT NULL,
+    id           BLOB PRIMARY KEY,
+    version      INTEGER NOT NULL,
+    last_seen_at INTEGER NOT NULL,
+    wake_at      INTEGER,
+    seen_slot    INTEGER NOT NULL,
+    wake_slot    INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE TABLE contact_profiles (
+    contact       BLOB PRIMARY KEY,
     first_seen_at INTEGER NOT NULL,
     created_at    INTEGER NOT NULL,
     updated_at    INTEGER NOT NULL,
     external_id   TEXT,
     email         TEXT,
     discord_id    TEXT,
-    anonymous_id  TEXT
-) STRICT, WITHOUT ROWID;
-CREATE TABLE contact_properties (
-    contact    BLOB PRIMARY KEY,
-    properties TEXT NOT NULL
+    anonymous_id  TEXT,
+    properties    TEXT -- none if null
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE contact_keys (
     kind       INTEGER NOT NULL, -- 0 external, 1 email, 2 discord, 3 anonymous
@@ -57,16 +60,16 @@ CREATE TABLE contact_totals (
 INSERT INTO contact_totals VALUES ('live', 0);
 ",
     indexes_sql: "
-CREATE INDEX IF NOT EXISTS contacts_by_last_seen ON contacts (last_seen_at DESC, id);
-CREATE INDEX IF NOT EXISTS contacts_by_wake ON contacts (wake_at, id) WHERE wake_at IS NOT NULL;
+CREATE INDEX IF NOT EXISTS contacts_by_seen_slot ON contacts (seen_slot);
+CREATE INDEX IF NOT EXISTS contacts_by_wake_slot ON contacts (wake_slot) WHERE wake_slot IS NOT NULL;
 ",
     tables: &[
+        Table { name: "contacts", key: &["id"], personal: &[] },
         Table {
-            name: "contacts",
-            key: &["id"],
-            personal: &["external_id", "email", "discord_id", "anonymous_id"],
+            name: "contact_profiles",
+            key: &["contact"],
+            personal: &["external_id", "email", "discord_id", "anonymous_id", "properties"],
         },
-        Table { name: "contact_properties", key: &["contact"], personal: &["properties"] },
         Table { name: "contact_keys", key: &["kind", "value"], personal: &["value", "folded"] },
         Table { name: "contact_former", key: &["id"], personal: &[] },
         Table { name: "contact_totals", key: &["what"], personal: &[] },
@@ -76,9 +79,9 @@ CREATE INDEX IF NOT EXISTS contacts_by_wake ON contacts (wake_at, id) WHERE wake
 /// A contact's row.
 pub(super) fn load(connection: &Connection, contact: ContactId) -> Result<Option<Aggregate>> {
     let mut statement = connection.prepare_cached(
-        "SELECT version, wake_at, first_seen_at, last_seen_at, created_at, updated_at,
-                external_id, email, discord_id, anonymous_id
-         FROM contacts WHERE id = ?1",
+        "SELECT c.version, c.wake_at, p.first_seen_at, c.last_seen_at, p.created_at, p.updated_at,
+                p.external_id, p.email, p.discord_id, p.anonymous_id, p.properties
+         FROM contacts c JOIN contact_profiles p ON p.contact = c.id WHERE c.id = ?1",
     )?;
     let aggregate = statement
         .query_row([contact.0.as_bytes()], |row| {
@@ -93,31 +96,13 @@ pub(super) fn load(connection: &Connection, contact: ContactId) -> Result<Option
                 created_at: Timestamp(row.get(4)?),
                 updated_at: Timestamp(row.get(5)?),
                 primaries: [primary(6)?, primary(7)?, primary(8)?, primary(9)?],
+                stored_properties: row.get(10)?,
                 properties: None,
-                properties_dirty: false,
+                profile_dirty: false,
             })
         })
         .optional()?;
     Ok(aggregate)
-}
-
-/// A contact's properties, if they are not here yet.
-pub(super) fn load_properties(
-    connection: &Connection,
-    contact: ContactId,
-    aggregate: &mut Aggregate,
-) -> Result<()> {
-    if aggregate.properties.is_some() {
-        return Ok(());
-    }
-    let mut statement =
-        connection.prepare_cached("SELECT properties FROM contact_properties WHERE contact = ?1")?;
-    let text: Option<String> = statement.query_row([contact.0.as_bytes()], |row| row.get(0)).optional()?;
-    aggregate.properties = Some(match text {
-        Some(text) => serde_json::from_str(&text)?,
-        None => Properties::new(),
-    });
-    Ok(())
 }
 
 /// The version of a contact that is gone.
@@ -195,7 +180,7 @@ pub(super) fn remove(
     let id = contact.0.as_bytes();
     if stored {
         connection.prepare_cached("DELETE FROM contacts WHERE id = ?1")?.execute([id])?;
-        connection.prepare_cached("DELETE FROM contact_properties WHERE contact = ?1")?.execute([id])?;
+        connection.prepare_cached("DELETE FROM contact_profiles WHERE contact = ?1")?.execute([id])?;
     }
     connection
         .prepare_cached("INSERT INTO contact_former (id, survivor, version) VALUES (?1, ?2, ?3)")?
@@ -205,20 +190,30 @@ pub(super) fn remove(
 
 /// Writes rows, sorted by contact.
 pub(super) fn write(connection: &Connection, cells: &[(ContactId, Cell)], position: Position) -> Result<()> {
-    let mut touch_row = connection.prepare_cached(
+    // Most often neither slot changes, and then no index is written.
+    let mut touch = connection.prepare_cached(
         "UPDATE contacts SET version = ?1, last_seen_at = max(last_seen_at, ?2), wake_at = ?3
+         WHERE id = ?4 AND version = ?5 AND seen_slot >= ?6 AND wake_slot IS ?7",
+    )?;
+    let mut touch_and_move = connection.prepare_cached(
+        "UPDATE contacts SET version = ?1, last_seen_at = max(last_seen_at, ?2), wake_at = ?3,
+                             seen_slot = max(seen_slot, ?6), wake_slot = ?7
          WHERE id = ?4 AND version = ?5",
     )?;
     for (contact, cell) in cells {
         match cell {
-            Cell::Touched(touch) => {
-                let Touch { stored, version, seen_at, wake_at } = *touch;
-                let wake_at = wake_at.map(|at| at.0);
-                let id = contact.0.as_bytes();
-                let written =
-                    touch_row.execute(params![integer(version), seen_at.0, wake_at, id, integer(stored)])?;
-                if written == 0 {
-                    touch_former(connection, *contact, touch, position)?;
+            Cell::Touched(Touch { stored, version, seen_at, wake_at }) => {
+                let values = params![
+                    integer(*version),
+                    seen_at.0,
+                    wake_at.map(|at| at.0),
+                    contact.0.as_bytes(),
+                    integer(*stored),
+                    slot::seen(*seen_at),
+                    wake_at.map(slot::wake),
+                ];
+                if touch.execute(values)? == 0 && touch_and_move.execute(values)? == 0 {
+                    touch_former(connection, *contact, *stored, *version, position)?;
                 }
             }
             Cell::Loaded(aggregate) => write_aggregate(connection, *contact, aggregate)?,
@@ -233,15 +228,14 @@ pub(super) fn write(connection: &Connection, cells: &[(ContactId, Cell)], positi
 fn touch_former(
     connection: &Connection,
     contact: ContactId,
-    touch: &Touch,
+    stored: Version,
+    version: Version,
     position: Position,
 ) -> Result<()> {
     let found = match load(connection, contact)? {
         Some(aggregate) => Some(aggregate.version),
         None => match load_former(connection, contact)? {
-            Some(version) if version == touch.stored => {
-                return write_former(connection, contact, touch.version);
-            }
+            Some(former) if former == stored => return write_former(connection, contact, version),
             other => other,
         },
     };
@@ -249,7 +243,7 @@ fn touch_former(
         stream: StreamName::contact(contact),
         position,
         expected: found.map_or(0, |version| version + 1),
-        found: touch.stored + 1,
+        found: stored + 1,
     })
 }
 
@@ -263,41 +257,45 @@ fn write_former(connection: &Connection, contact: ContactId, version: Version) -
 fn write_aggregate(connection: &Connection, contact: ContactId, aggregate: &Aggregate) -> Result<()> {
     let id = contact.0.as_bytes();
     let sql = if aggregate.stored {
-        "UPDATE contacts SET version = ?2, wake_at = ?3, last_seen_at = ?4, first_seen_at = ?5, created_at = ?6,
-                updated_at = ?7, external_id = ?8, email = ?9, discord_id = ?10, anonymous_id = ?11
+        "UPDATE contacts SET version = ?2, last_seen_at = ?3, wake_at = ?4, seen_slot = ?5, wake_slot = ?6
          WHERE id = ?1"
     } else {
-        "INSERT INTO contacts (id, version, wake_at, last_seen_at, first_seen_at, created_at, updated_at,
-                               external_id, email, discord_id, anonymous_id)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
+        "INSERT INTO contacts (id, version, last_seen_at, wake_at, seen_slot, wake_slot)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
     };
-    let [external, email, discord, anonymous] = aggregate.primaries.each_ref().map(Option::as_deref);
     connection.prepare_cached(sql)?.execute(params![
         id,
         integer(aggregate.version),
-        aggregate.wake_at.map(|at| at.0),
         aggregate.last_seen_at.0,
-        aggregate.first_seen_at.0,
-        aggregate.created_at.0,
-        aggregate.updated_at.0,
-        external,
-        email,
-        discord,
-        anonymous,
+        aggregate.wake_at.map(|at| at.0),
+        slot::seen(aggregate.last_seen_at),
+        aggregate.wake_at.map(slot::wake),
     ])?;
-    match &aggregate.properties {
-        Some(properties) if aggregate.properties_dirty && !properties.is_empty() => {
-            connection
-                .prepare_cached(
-                    "INSERT OR REPLACE INTO contact_properties (contact, properties) VALUES (?1, ?2)",
-                )?
-                .execute(params![id, serde_json::to_string(properties)?])?;
-        }
-        Some(_) if aggregate.properties_dirty && aggregate.stored => {
-            connection.prepare_cached("DELETE FROM contact_properties WHERE contact = ?1")?.execute([id])?;
-        }
-        _ => {}
+    if !aggregate.profile_dirty {
+        return Ok(());
     }
+    let [external, email, discord, anonymous] = aggregate.primaries.each_ref().map(Option::as_deref);
+    let rendered = match aggregate.properties.as_ref().filter(|properties| !properties.is_empty()) {
+        Some(properties) => Some(serde_json::to_string(properties)?),
+        None => None,
+    };
+    connection
+        .prepare_cached(
+            "INSERT OR REPLACE INTO contact_profiles (contact, first_seen_at, created_at, updated_at, external_id,
+                 email, discord_id, anonymous_id, properties)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        )?
+        .execute(params![
+            id,
+            aggregate.first_seen_at.0,
+            aggregate.created_at.0,
+            aggregate.updated_at.0,
+            external,
+            email,
+            discord,
+            anonymous,
+            rendered.as_ref().or(aggregate.stored_properties.as_ref()),
+        ])?;
     Ok(())
 }
 

@@ -94,18 +94,15 @@ impl Unit {
                 self.weight += 128 * keys.len();
             }
             ContactChange::ChangeProperties { at, set, removed } => {
-                store::load_properties(connection, contact, aggregate)?;
-                if let Some(properties) = &mut aggregate.properties {
-                    Change { set: set.clone(), removed: removed.to_vec() }.apply(properties);
-                    aggregate.properties_dirty = true;
-                }
+                let change = Change { set: set.clone(), removed: removed.to_vec() };
+                change.apply(aggregate.properties_mut()?);
                 aggregate.changed(at);
                 self.weight += 64 * set.len();
             }
             ContactChange::Absorb(absorbed) => {
                 self.keys.attach(connection, contact, aggregate, &absorbed.keys, absorbed.at)?;
+                aggregate.stored_properties = None;
                 aggregate.properties = Some(absorbed.properties.clone());
-                aggregate.properties_dirty = true;
                 aggregate.first_seen_at = aggregate.first_seen_at.min(absorbed.first_seen_at);
                 aggregate.changed(absorbed.at);
                 self.weight += 1024;

@@ -101,8 +101,8 @@ pub struct MemberCounts {
 // (MC-43).
 const SELECT: &str = "SELECT s.id, s.contact, coalesce(c.external_id, c.anonymous_id), c.email, s.bucket, s.entered_at,
     s.left_at, s.reason, s.max_dwell_at, s.epoch, s.source, s.dwell_anchor_at, s.announced, s.created_at, s.updated_at
-    FROM stays s LEFT JOIN contacts c
-    ON c.id = coalesce((SELECT f.survivor FROM contact_former f WHERE f.id = s.contact), s.contact)";
+    FROM stays s LEFT JOIN contact_profiles c
+    ON c.contact = coalesce((SELECT f.survivor FROM contact_former f WHERE f.id = s.contact), s.contact)";
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Stay> {
     let contact = ContactId(id(row, 1)?);

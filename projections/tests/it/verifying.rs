@@ -97,7 +97,11 @@ fn a_difference_names_the_row_but_shows_no_personal_value() {
     let memory = MemoryLog::of(&history.records);
     follow(dir.path(), &memory);
     let connection = Connection::open(dir.path().join("read-models.sqlite")).unwrap();
-    connection.execute_batch("UPDATE contacts SET email = 'secret@example.com', version = 9").unwrap();
+    connection
+        .execute_batch(
+            "UPDATE contacts SET version = 9; UPDATE contact_profiles SET email = 'secret@example.com'",
+        )
+        .unwrap();
     drop(connection);
     let log: Arc<dyn EventLog> = memory;
     let found = verify(&log, dir.path(), &mut |_| {}).unwrap();
