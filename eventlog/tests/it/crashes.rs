@@ -9,6 +9,8 @@ use mainspring_eventlog::{
     embedded::{EmbeddedLog, Options},
 };
 
+use mainspring_schemas::Timestamp;
+
 use crate::{
     fake_disk::{FakeDisk, Loss},
     workload::{append, everything, open, options, submit, whole_appends, write},
@@ -54,6 +56,13 @@ fn check(disk: &FakeDisk, submitted: &[Append], acknowledged: usize, case: &str)
     assert!(found >= acknowledged, "{case}: {acknowledged} acknowledged, {found} found");
     log.verify(|_| ()).unwrap_or_else(|error| panic!("{case}: {error}"));
     let mut sequence = submitted[..found].to_vec();
+    // One as long as the first that the crash took, so that what stood behind that one would fit behind this one.
+    if let Some(lost) = submitted.get(found) {
+        let mut same_length = lost.clone();
+        same_length.recorded_at = Timestamp(-1);
+        write(&log, same_length.clone()).unwrap();
+        sequence.push(same_length);
+    }
     for number in 0..3 {
         let append = append(1_000 + number, 50);
         write(&log, append.clone()).unwrap();

@@ -38,6 +38,7 @@ fn d3_truncation_at_every_byte_recovers_the_longest_valid_prefix() {
         assert_eq!(whole_appends(&everything(&log).unwrap(), &appends), expected, "cut at {length}");
         let kept = if length < 96 { 0 } else { offsets[expected] };
         assert_eq!(recovery.cut_bytes, (length - kept) as u64, "cut at {length}");
+        assert_eq!(disk.files()[&name].len(), kept.max(96), "what was cut is gone from the file");
         assert_eq!(recovery.records, log.durable_end());
     });
 }
@@ -99,6 +100,24 @@ fn d3_a_bit_that_flips_while_the_log_is_open_is_never_served() {
     }
     std::fs::write(&path, &bytes).unwrap();
     assert_eq!(log.verify(|_| ()).unwrap().records, before.len() as u64);
+}
+
+#[test]
+fn d3_a_sector_of_zeros_in_a_frame_that_was_synced_is_damage() {
+    let (name, bytes, _) = one_segment(6, 2_000);
+    let offsets = frame_offsets(&bytes);
+    for frame in 0..offsets.len() - 2 {
+        let mut zeroed = bytes.clone();
+        let sector = offsets[frame].next_multiple_of(512);
+        zeroed[sector..sector + 512].fill(0);
+        match open(&FakeDisk::with_files([(name.clone(), zeroed)])) {
+            Err(LogError::Corrupt { offset, reason, .. }) => {
+                assert_eq!(offset, offsets[frame] as u64);
+                assert!(reason.contains("synced"), "{reason}");
+            }
+            other => panic!("frame {frame}: {other:?}"),
+        }
+    }
 }
 
 #[test]

@@ -37,7 +37,7 @@ pub fn append(number: usize, payload: usize) -> Append {
             .collect(),
     };
     let mut streams = vec![part(number % 5, 1 + number % 2)];
-    if number % 3 == 0 {
+    if number.is_multiple_of(3) {
         streams.push(part(5 + number % 2, 2));
     }
     Append { recorded_at: Timestamp(number as i64), streams }
