@@ -1,1 +1,21 @@
-//! http
+//! The HTTP edge: authenticates, validates, limits, and forwards to the engine. It knows no domain rule.
+//!
+//! * [`data`]: events and contacts, for applications.
+//! * [`admin`]: everything operators see and change.
+//! * `error` is the one place where refusals become responses.
+
+pub mod admin;
+mod auth;
+pub mod data;
+mod error;
+mod headers;
+mod health;
+mod issues;
+mod json;
+mod limiter;
+mod query;
+mod server;
+mod state;
+
+pub use server::{configure, serve};
+pub use state::{AppState, Settings, UrlCheck};

@@ -1,0 +1,50 @@
+//! Who a request comes from, and whether that is enough: 401, then 403, then 429 (AU-27).
+
+use std::time::Instant;
+
+use actix_web::{HttpRequest, http::header};
+use mainspring_actors::access::{AuthError, Principal};
+use mainspring_schemas::event::access::Scope;
+use subtle::ConstantTimeEq;
+
+use crate::{error::ApiError, state::AppState};
+
+/// The key a request presents: `Bearer`, in any letter case, one space, the key (AU-01).
+fn presented(request: &HttpRequest) -> Option<&str> {
+    let value = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, key) = value.split_once(' ')?;
+    (scheme.eq_ignore_ascii_case("bearer") && !key.is_empty()).then_some(key)
+}
+
+/// The principal behind a request, if it may do what `needed` covers.
+///
+/// # Errors
+/// 401 or 403.
+pub(crate) fn require(state: &AppState, request: &HttpRequest, needed: Scope) -> Result<Principal, ApiError> {
+    let key = presented(request).ok_or(ApiError::Unauthorized("Unauthorized"))?;
+    let principal = match &state.settings.admin_key {
+        Some(admin) if bool::from(admin.as_bytes().ct_eq(key.as_bytes())) => {
+            Principal { id: None, name: "legacy".to_owned(), scopes: vec![Scope::FullAdmin] }
+        }
+        _ => state.engine.keys().authenticate(key, state.engine.now()).map_err(|error| match error {
+            AuthError::Unknown => ApiError::Unauthorized("Unauthorized"),
+            AuthError::Expired => ApiError::Unauthorized("API key expired"),
+        })?,
+    };
+    if principal.allows(needed) { Ok(principal) } else { Err(ApiError::Forbidden) }
+}
+
+/// As [`require`], and takes a slot of the admin plane's budget (RL-02).
+///
+/// # Errors
+/// 401, 403 or 429.
+pub(crate) fn require_admin(
+    state: &AppState,
+    request: &HttpRequest,
+    needed: Scope,
+) -> Result<(Principal, Option<(u32, u32)>), ApiError> {
+    let principal = require(state, request, needed)?;
+    let name = principal.id.map_or_else(|| "legacy".to_owned(), |id| id.to_string());
+    let budget = state.admin_limiter.take(&name, Instant::now())?;
+    Ok((principal, budget))
+}

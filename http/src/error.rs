@@ -1,0 +1,125 @@
+//! Refusals and their wire shapes (HT-20..HT-31).
+
+use actix_web::{
+    HttpResponse, HttpResponseBuilder, ResponseError,
+    http::{StatusCode, header},
+};
+use mainspring_actors::api::EngineError;
+use mainspring_projections::ProjectionError;
+use serde_json::json;
+
+use crate::issues::Issue;
+
+/// Seconds after which an overloaded or starting server is worth another try.
+const TRY_AGAIN: &str = "1";
+
+/// Why a request is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// HT-20: the request has another shape.
+    #[error("validation failed")]
+    Invalid(Vec<Issue>),
+    /// HT-21: a rule of the route.
+    #[error("{0}")]
+    BadRequest(String),
+    /// HT-22: no good credential.
+    #[error("{0}")]
+    Unauthorized(&'static str),
+    /// HT-23: the credential does not cover this.
+    #[error("Forbidden: insufficient scope")]
+    Forbidden,
+    /// HT-24: there is no such thing.
+    #[error("{0}")]
+    NotFound(String),
+    /// HT-25: the state does not allow it.
+    #[error("{0}")]
+    Conflict(String),
+    /// HT-26: over the size limit.
+    #[error("Payload too large")]
+    TooLarge,
+    /// HT-03: no JSON by its own account.
+    #[error("Unsupported Media Type")]
+    UnsupportedMediaType,
+    /// HT-27: too many requests; seconds until one more is taken.
+    #[error("Rate limit exceeded")]
+    Limited {
+        /// Requests per minute.
+        limit: u32,
+        /// Seconds until a slot is free, rounded up.
+        retry_after: u64,
+    },
+    /// HT-30: nothing was stored.
+    #[error("Service overloaded")]
+    Overloaded,
+    /// HT-30: starting or stopping.
+    #[error("Not ready")]
+    NotReady,
+    /// HT-28: the cause goes to the log, never to the caller.
+    #[error("Internal Server Error")]
+    Internal,
+}
+
+impl ApiError {
+    /// Logs the cause and hides it from the caller.
+    pub fn internal(cause: impl std::fmt::Display) -> Self {
+        tracing::error!(%cause, "a request failed");
+        Self::Internal
+    }
+}
+
+impl From<EngineError> for ApiError {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::NoIdentity => Self::BadRequest("email or userId is required".to_owned()),
+            EngineError::NotFound => Self::NotFound("Not Found".to_owned()),
+            EngineError::DifferentContacts | EngineError::State(_) => Self::Conflict(error.to_string()),
+            EngineError::Refused(reason) => Self::BadRequest(reason),
+            EngineError::Overloaded => Self::Overloaded,
+            EngineError::LogFailed(_) => Self::internal(error),
+        }
+    }
+}
+
+impl From<ProjectionError> for ApiError {
+    fn from(error: ProjectionError) -> Self {
+        Self::internal(error)
+    }
+}
+
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        match self {
+            Self::Invalid(_) | Self::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
+            Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Limited { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Overloaded | Self::NotReady => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponseBuilder::new(self.status_code());
+        match self {
+            Self::Invalid(issues) => {
+                let message = serde_json::to_string(issues).unwrap_or_default();
+                let error = json!({"name": "ZodError", "message": message});
+                return response.json(json!({"success": false, "error": error, "issues": issues}));
+            }
+            Self::Limited { limit, retry_after } => {
+                response.insert_header((header::RETRY_AFTER, *retry_after));
+                response.insert_header(("x-ratelimit-limit", *limit));
+                response.insert_header(("x-ratelimit-remaining", 0));
+            }
+            Self::Overloaded | Self::NotReady => {
+                response.insert_header((header::RETRY_AFTER, TRY_AGAIN));
+            }
+            _ => {}
+        }
+        response.json(json!({"error": self.to_string()}))
+    }
+}

@@ -1,0 +1,94 @@
+//! The server: routes, limits, workers, an orderly end.
+
+use std::{net::TcpListener, time::Duration};
+
+use actix_web::{
+    App, HttpResponse, HttpServer, Resource,
+    dev::Server,
+    error::PayloadError,
+    http::header,
+    middleware::from_fn,
+    web::{self, Data, PayloadConfig},
+};
+
+use crate::{admin, data, error::ApiError, headers::stamp, health, state::AppState};
+
+/// Idle connections outlive a load balancer's own patience (HT-44).
+const KEEP_ALIVE: Duration = Duration::from_secs(72);
+
+/// A request's head must arrive within this.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long requests in flight may take once the server is told to stop.
+const GRACE_SECONDS: u64 = 20;
+
+/// A path with its methods: any other method is answered 405 and told which there are (HT-08).
+pub(crate) fn resource(path: &str, allow: &'static str) -> Resource {
+    web::resource(path).default_service(web::to(move || async move {
+        let mut response = HttpResponse::MethodNotAllowed();
+        response.insert_header((header::ALLOW, allow));
+        response.json(serde_json::json!({"error": "Method Not Allowed"}))
+    }))
+}
+
+/// Registers every route.
+pub fn configure(config: &mut web::ServiceConfig) {
+    config
+        .service(resource("/v1/health", "GET, HEAD").route(web::get().to(health::health)))
+        .service(resource("/v1/health/live", "GET, HEAD").route(web::get().to(health::live)))
+        .service(resource("/v1/health/ready", "GET, HEAD").route(web::get().to(health::ready)));
+    data::configure(config);
+    admin::configure(config);
+    config.default_service(web::to(|| async { Err::<HttpResponse, _>(ApiError::NotFound("Not Found".to_owned())) }));
+}
+
+/// What actix refuses before a handler runs, in our words.
+fn payload_error(error: &PayloadError) -> ApiError {
+    match error {
+        PayloadError::Overflow => ApiError::TooLarge,
+        _ => ApiError::BadRequest("Malformed JSON in request body".to_owned()),
+    }
+}
+
+/// A server on a bound listener. It must be awaited; [`actix_web::dev::ServerHandle::stop`] ends it in order.
+///
+/// # Errors
+/// If the listener cannot be used.
+pub fn serve(state: Data<AppState>, listener: TcpListener) -> std::io::Result<Server> {
+    let workers = state.settings.workers.max(1);
+    let max_body = state.settings.max_body;
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(state.clone())
+            .app_data(PayloadConfig::new(max_body))
+            .app_data(web::JsonConfig::default().limit(max_body))
+            .wrap(from_fn(stamp))
+            .wrap(actix_web::middleware::ErrorHandlers::new().default_handler_client(rewrite))
+            .configure(configure)
+    })
+    .workers(workers)
+    .keep_alive(KEEP_ALIVE)
+    .client_request_timeout(HEAD_TIMEOUT)
+    .shutdown_timeout(GRACE_SECONDS)
+    .disable_signals()
+    .backlog(4096)
+    .listen(listener)?;
+    Ok(server.run())
+}
+
+/// Gives refusals of the framework itself the one documented format.
+#[expect(clippy::unnecessary_wraps, reason = "the framework's signature")]
+fn rewrite<B>(
+    response: actix_web::dev::ServiceResponse<B>,
+) -> actix_web::Result<actix_web::middleware::ErrorHandlerResponse<B>>
+where
+    B: actix_web::body::MessageBody + 'static,
+{
+    use actix_web::{ResponseError, middleware::ErrorHandlerResponse};
+
+    let ours = response.response().error().and_then(|error| error.as_error::<PayloadError>()).map(payload_error);
+    let Some(error) = ours else { return Ok(ErrorHandlerResponse::Response(response.map_into_left_body())) };
+    let (request, _) = response.into_parts();
+    let rewritten = error.error_response().map_into_right_body();
+    Ok(ErrorHandlerResponse::Response(actix_web::dev::ServiceResponse::new(request, rewritten)))
+}

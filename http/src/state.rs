@@ -1,0 +1,106 @@
+//! What every handler holds.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
+
+use mainspring_actors::Engine;
+use mainspring_projections::ReadModels;
+
+use crate::limiter::Limiter;
+
+/// Says why an endpoint's address is refused (OB-196).
+pub type UrlCheck = Arc<dyn Fn(&str) -> Result<(), String> + Send + Sync>;
+
+/// What an operator can set.
+#[derive(Clone)]
+pub struct Settings {
+    /// Most bytes of a body, inflated (HT-50).
+    pub max_body: usize,
+    /// Most events of a batch.
+    pub max_batch: usize,
+    /// The instance key (AU-02).
+    pub admin_key: Option<String>,
+    /// Requests per key and minute on the admin plane; `None` = unlimited (RL-02).
+    pub admin_limit: Option<u32>,
+    /// Whether an endpoint may have this address.
+    pub url_check: UrlCheck,
+    /// How long a listing waits for the read models, in milliseconds (HT-63).
+    pub patience_ms: u64,
+    /// Threads that serve requests.
+    pub workers: usize,
+    /// Version of the build.
+    pub build: String,
+}
+
+impl Settings {
+    /// Sensible settings.
+    pub fn new(url_check: UrlCheck) -> Self {
+        Self {
+            max_body: 1024 * 1024,
+            max_batch: 1000,
+            admin_key: None,
+            admin_limit: Some(100),
+            url_check,
+            patience_ms: 500,
+            workers: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
+            build: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+}
+
+/// Shared by all threads of the edge.
+pub struct AppState {
+    /// The engine.
+    pub engine: Engine,
+    /// The read models.
+    pub read_models: ReadModels,
+    /// What an operator set.
+    pub settings: Settings,
+    pub(crate) admin_limiter: Limiter,
+    /// The newest position acknowledged by this process; listings wait for it.
+    acknowledged: AtomicU64,
+    /// Whether requests are taken; cleared before the listener closes.
+    ready: AtomicBool,
+    /// When the process started.
+    pub(crate) started: std::time::Instant,
+}
+
+impl AppState {
+    /// State around the given parts, ready to serve.
+    pub fn new(engine: Engine, read_models: ReadModels, settings: Settings) -> Self {
+        let admin_limiter = Limiter::new(settings.admin_limit);
+        Self {
+            engine,
+            read_models,
+            settings,
+            admin_limiter,
+            acknowledged: AtomicU64::new(0),
+            ready: AtomicBool::new(true),
+            started: std::time::Instant::now(),
+        }
+    }
+
+    /// Remembers that a caller was told about everything up to `position`.
+    pub(crate) fn acknowledge(&self, position: Option<u64>) {
+        if let Some(position) = position {
+            self.acknowledged.fetch_max(position + 1, Ordering::Relaxed);
+        }
+    }
+
+    /// The position listings should have reached.
+    pub(crate) fn acknowledged(&self) -> u64 {
+        self.acknowledged.load(Ordering::Relaxed)
+    }
+
+    /// Says whether load balancers should send requests here (HE-05).
+    pub fn set_ready(&self, ready: bool) {
+        self.ready.store(ready, Ordering::Relaxed);
+    }
+
+    /// Whether load balancers should send requests here.
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Relaxed) && self.engine.health().accepting
+    }
+}
