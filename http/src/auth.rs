@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use actix_web::{HttpRequest, http::header};
+use actix_web::{HttpMessage, HttpRequest, http::header};
 use mainspring_actors::access::{AuthError, Principal};
 use mainspring_schemas::event::access::Scope;
 use subtle::ConstantTimeEq;
@@ -34,7 +34,16 @@ pub(crate) fn require(state: &AppState, request: &HttpRequest, needed: Scope) ->
     if principal.allows(needed) { Ok(principal) } else { Err(ApiError::Forbidden) }
 }
 
-/// As [`require`], and takes a slot of the admin plane's budget (RL-02).
+/// Budget of a key on the admin plane after this request: the limit and what is left of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Budget {
+    /// Requests per minute.
+    pub limit: u32,
+    /// Requests left.
+    pub remaining: u32,
+}
+
+/// As [`require`], and takes a slot of the admin plane's budget (RL-02), which every answer then tells (RL-07).
 ///
 /// # Errors
 /// 401, 403 or 429.
@@ -42,9 +51,11 @@ pub(crate) fn require_admin(
     state: &AppState,
     request: &HttpRequest,
     needed: Scope,
-) -> Result<(Principal, Option<(u32, u32)>), ApiError> {
+) -> Result<Principal, ApiError> {
     let principal = require(state, request, needed)?;
     let name = principal.id.map_or_else(|| "legacy".to_owned(), |id| id.to_string());
-    let budget = state.admin_limiter.take(&name, Instant::now())?;
-    Ok((principal, budget))
+    if let Some((limit, remaining)) = state.admin_limiter.take(&name, Instant::now())? {
+        request.extensions_mut().insert(Budget { limit, remaining });
+    }
+    Ok(principal)
 }

@@ -1,7 +1,7 @@
 //! Headers of every response: request id, security, cross-origin rules (HT-40..HT-42).
 
 use actix_web::{
-    Error, HttpResponse,
+    Error, HttpMessage, HttpResponse,
     body::{BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     http::{
@@ -11,6 +11,8 @@ use actix_web::{
     middleware::Next,
 };
 use uuid::Uuid;
+
+use crate::auth::Budget;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -56,7 +58,12 @@ pub(crate) async fn stamp(
     }
     let id = given_id(request.headers());
     let mut response = next.call(request).await?.map_into_boxed_body();
+    let budget = response.request().extensions().get::<Budget>().copied();
     let headers = response.headers_mut();
+    if let Some(Budget { limit, remaining }) = budget {
+        headers.insert(HeaderName::from_static("x-ratelimit-limit"), HeaderValue::from(limit));
+        headers.insert(HeaderName::from_static("x-ratelimit-remaining"), HeaderValue::from(remaining));
+    }
     for (name, value) in SECURITY {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }

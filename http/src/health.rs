@@ -1,6 +1,7 @@
 //! How the system is, for people, load balancers and supervisors (HE-01..HE-05).
 
 use actix_web::{HttpRequest, HttpResponse, web::Data};
+use mainspring_projections::RunnerStatus;
 use mainspring_schemas::event::access::Scope;
 use serde_json::json;
 
@@ -9,12 +10,22 @@ use crate::{auth::require, state::AppState};
 /// Version of the wire contract, not of the build (HT-01).
 const CONTRACT: &str = "0.0.1";
 
+/// Why the read models do not follow the log any more.
+fn stopped(status: &RunnerStatus) -> Option<String> {
+    match status {
+        RunnerStatus::Failed(reason) | RunnerStatus::Retrying(reason) => Some(reason.clone()),
+        RunnerStatus::Stopped => Some("they were stopped".to_owned()),
+        RunnerStatus::Starting | RunnerStatus::Rebuilding { .. } | RunnerStatus::Following => None,
+    }
+}
+
 /// `GET /v1/health`: always 200; details only for a key that may read.
 pub(crate) async fn health(state: Data<AppState>, request: HttpRequest) -> HttpResponse {
     let engine = state.engine.health();
     let runner = state.read_models.status();
     let database = if engine.accepting { "up" } else { "down" };
-    let following = runner.error.is_none();
+    let stopped = stopped(&runner);
+    let following = stopped.is_none();
     let in_step = json!({"applied": state.settings.build, "required": state.settings.build, "inSync": true, "pending": []});
     let mut body = json!({
         "status": if engine.accepting && following { "healthy" } else { "degraded" },
@@ -57,8 +68,8 @@ pub(crate) async fn ready(state: Data<AppState>) -> HttpResponse {
     if !state.is_ready() {
         reasons.push(state.engine.health().reason.unwrap_or_else(|| "starting or stopping".to_owned()));
     }
-    if let Some(error) = state.read_models.status().error {
-        reasons.push(format!("read models stopped: {error}"));
+    if let Some(reason) = stopped(&state.read_models.status()) {
+        reasons.push(format!("read models stopped: {reason}"));
     }
     if reasons.is_empty() {
         HttpResponse::Ok().json(json!({ "ready": true }))

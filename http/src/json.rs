@@ -61,6 +61,23 @@ impl<'m> Members<'m> {
         self.members.contains_key(key)
     }
 
+    /// Whether the member is there and null.
+    pub fn is_null(&self, key: &str) -> bool {
+        self.members.get(key).is_some_and(Value::is_null)
+    }
+
+    /// A whole number between the bounds.
+    pub fn integer(&mut self, key: &str, minimum: u64, maximum: u64) -> Option<u64> {
+        let value = self.members.remove(key)?;
+        match value.as_u64() {
+            Some(number) if number > maximum => self.issues.too_big(key, "number", maximum),
+            Some(number) if number < minimum => self.issues.too_small(key, "number", minimum),
+            Some(number) => return Some(number),
+            None => self.issues.invalid_type(key, "int", Some(&value)),
+        }
+        None
+    }
+
     /// Takes a member as it is.
     pub fn take(&mut self, key: &str) -> Option<Value> {
         self.members.remove(key)

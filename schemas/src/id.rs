@@ -112,6 +112,14 @@ impl fmt::Debug for MessageId {
     }
 }
 
+impl FromStr for MessageId {
+    type Err = uuid::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self(text.strip_prefix("msg_").unwrap_or(text).parse()?))
+    }
+}
+
 /// A bucket's id as its author wrote it: `[A-Za-z0-9][A-Za-z0-9._-]{0,127}` (BK-10).
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]

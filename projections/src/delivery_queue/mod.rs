@@ -51,6 +51,9 @@ pub enum DeliveryStatus {
 }
 
 impl DeliveryStatus {
+    /// All states.
+    pub const ALL: [Self; 4] = [Self::Pending, Self::Delivered, Self::Failed, Self::Discarded];
+
     /// The word on the wire and in the table.
     pub fn as_str(self) -> &'static str {
         match self {

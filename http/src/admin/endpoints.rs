@@ -1,0 +1,303 @@
+//! Endpoints of outbound webhooks (AP-40..AP-50, OB-170..OB-177).
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    web::{Bytes, Data, Path},
+};
+use mainspring_actors::{
+    api::EngineError,
+    endpoint::{EndpointPatch, EndpointView},
+};
+use mainspring_projections::{Endpoint, ReadModels};
+use mainspring_schemas::{
+    EndpointId, Properties, catalog::is_subscription, event::access::Scope, event::endpoint::EndpointSettings,
+};
+use serde_json::{Map, Value, json};
+
+use super::reading::{ask, uuid};
+use crate::{
+    auth::require_admin,
+    error::ApiError,
+    json::{Members, members},
+    query::Parameters,
+    state::AppState,
+};
+
+/// What is shown instead of a credential (OB-84).
+const MASK: &str = "***";
+
+/// Kinds that this build can deliver to.
+const KINDS: [&str; 1] = ["webhook"];
+
+/// Most seconds an old secret goes on signing beside the new one: a week (AP-45).
+const MAX_GRACE_SECONDS: u64 = 7 * 24 * 3600;
+
+pub(super) fn not_found() -> ApiError {
+    ApiError::NotFound("Webhook endpoint not found".to_owned())
+}
+
+fn of_engine(error: EngineError) -> ApiError {
+    match error {
+        EngineError::NotFound => not_found(),
+        error => error.into(),
+    }
+}
+
+fn is_secret(key: &str) -> bool {
+    let key = key.to_ascii_lowercase();
+    ["key", "secret", "token", "password", "authorization"].iter().any(|word| key.contains(word))
+}
+
+/// A configuration without its credentials.
+fn masked(config: &Properties) -> Map<String, Value> {
+    let mask = |(key, value): (&String, &Value)| {
+        let value = match value {
+            Value::Object(members) => Value::Object(masked(members)),
+            _ if is_secret(key) => Value::from(MASK),
+            other => other.clone(),
+        };
+        (key.clone(), value)
+    };
+    config.iter().map(mask).collect()
+}
+
+fn shape(view: &EndpointView, row: Option<&Endpoint>, pending: u64) -> Value {
+    let failures = row.map_or(0, |row| row.consecutive_failures);
+    let health = match (view.disabled, failures) {
+        (true, _) => "paused",
+        (false, 0) => "healthy",
+        (false, _) => "failing",
+    };
+    json!({
+        "id": view.id,
+        "url": view.settings.url,
+        "description": view.settings.description,
+        "eventTypes": view.settings.event_types,
+        "secretPrefix": view.secret_prefix,
+        "kind": view.settings.kind,
+        "config": view.settings.config.as_ref().map(masked),
+        "status": if view.disabled { "disabled" } else { "enabled" },
+        "organizationId": null,
+        "lastDeliveryAt": row.and_then(|row| row.last_delivery_at),
+        "createdAt": view.created_at,
+        "updatedAt": view.updated_at,
+        "disabledReason": view.disabled_reason,
+        "disabledAt": view.disabled_at,
+        "previousSecretExpiresAt": view.previous_secret_expires_at,
+        "health": health,
+        "consecutiveFailures": failures,
+        "lastFailureAt": row.and_then(|row| row.last_failure_at),
+        "lastError": row.and_then(|row| row.last_error.as_deref()),
+        "pendingDeliveries": pending,
+    })
+}
+
+async fn shown(state: &AppState, view: &EndpointView) -> Result<Value, ApiError> {
+    let id = view.id;
+    let ((row, counts), _) =
+        ask(state, move |models| Ok((models.endpoint(id)?, models.delivery_counts(Some(id))?))).await?;
+    Ok(shape(view, row.as_ref(), counts.pending))
+}
+
+fn check_url(state: &AppState, url: &str) -> Result<(), ApiError> {
+    let refused = |reason| ApiError::BadRequest(format!("Webhook URL is not allowed: {reason}"));
+    (state.settings.url_check)(url).map_err(refused)
+}
+
+/// `GET /v1/admin/webhooks`, newest first.
+pub(super) async fn list(state: Data<AppState>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    require_admin(&state, &request, Scope::Read)?;
+    let mut parameters = Parameters::of(&request);
+    let (limit, offset) = parameters.page();
+    let include_disabled = parameters.boolean("includeDisabled").unwrap_or(true);
+    parameters.check()?;
+    let page = move |models: &ReadModels| {
+        let rows = models.endpoints(include_disabled, limit, offset)?;
+        let mut page = Vec::with_capacity(rows.len());
+        for row in rows {
+            let pending = models.delivery_counts(Some(row.id))?.pending;
+            page.push((row, pending));
+        }
+        Ok((page, models.endpoint_count(include_disabled)?))
+    };
+    let ((rows, total), lag) = ask(&state, page).await?;
+    let mut endpoints = Vec::with_capacity(rows.len());
+    for (row, pending) in &rows {
+        // The engine knows the newest settings; one deleted a moment ago is left out.
+        if let Some(view) = state.engine.endpoints().get(row.id).await? {
+            endpoints.push(shape(&view, Some(row), *pending));
+        }
+    }
+    Ok(lag.ok().json(json!({"endpoints": endpoints, "total": total, "limit": limit, "offset": offset})))
+}
+
+fn read_types(reader: &mut Members<'_>, required: bool) -> Option<Vec<String>> {
+    let types = reader.texts("eventTypes", required)?;
+    if types.iter().any(|name| !is_subscription(name)) {
+        reader.issues.invalid_value("eventTypes", &mainspring_schemas::catalog::OUTBOUND_TYPES);
+    }
+    Some(types)
+}
+
+fn read_kind(reader: &mut Members<'_>) -> Option<String> {
+    let kind = reader.text("kind", false, 1, 128)?;
+    if !KINDS.contains(&kind.as_str()) {
+        reader.issues.invalid_value("kind", &KINDS);
+    }
+    Some(kind)
+}
+
+/// A member that `null` clears.
+fn clearable<T>(
+    reader: &mut Members<'_>,
+    key: &str,
+    read: impl FnOnce(&mut Members<'_>) -> Option<T>,
+) -> Option<Option<T>> {
+    if reader.is_null(key) {
+        reader.take(key);
+        return Some(None);
+    }
+    read(reader).map(Some)
+}
+
+/// `POST /v1/admin/webhooks`.
+pub(super) async fn create(
+    state: Data<AppState>,
+    request: HttpRequest,
+    body: Bytes,
+) -> Result<HttpResponse, ApiError> {
+    require_admin(&state, &request, Scope::FullAdmin)?;
+    let mut members = members(&request, &body)?;
+    let mut reader = Members::new(&mut members);
+    let url = reader.text("url", true, 1, 2048);
+    let event_types = read_types(&mut reader, true);
+    let description = reader.text("description", false, 0, 500);
+    let disabled = reader.boolean("disabled").unwrap_or(false);
+    let kind = read_kind(&mut reader);
+    let config = reader.properties("config");
+    reader.issues.into_result(())?;
+    let settings = EndpointSettings {
+        url: url.unwrap_or_default(),
+        description,
+        event_types: event_types.unwrap_or_default(),
+        kind: kind.unwrap_or_else(|| "webhook".to_owned()),
+        config,
+    };
+    check_url(&state, &settings.url)?;
+    let (view, secret) = state.engine.endpoints().create(settings, disabled).await?;
+    state.acknowledge(Some(view.position));
+    let mut answer = shape(&view, None, 0);
+    if let Some(secret) = secret {
+        answer["secret"] = json!(secret);
+    }
+    Ok(HttpResponse::Created().json(answer))
+}
+
+/// `GET /v1/admin/webhooks/{id}`.
+pub(super) async fn one(
+    state: Data<AppState>,
+    request: HttpRequest,
+    id: Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    require_admin(&state, &request, Scope::Read)?;
+    let id: EndpointId = uuid(&id)?;
+    let view = state.engine.endpoints().get(id).await?.ok_or_else(not_found)?;
+    Ok(HttpResponse::Ok().json(shown(&state, &view).await?))
+}
+
+/// `PATCH /v1/admin/webhooks/{id}`.
+pub(super) async fn update(
+    state: Data<AppState>,
+    request: HttpRequest,
+    id: Path<String>,
+    body: Bytes,
+) -> Result<HttpResponse, ApiError> {
+    require_admin(&state, &request, Scope::FullAdmin)?;
+    let id: EndpointId = uuid(&id)?;
+    let mut members = members(&request, &body)?;
+    let mut reader = Members::new(&mut members);
+    let patch = EndpointPatch {
+        url: reader.text("url", false, 1, 2048),
+        event_types: read_types(&mut reader, false),
+        description: clearable(&mut reader, "description", |reader| reader.text("description", false, 0, 500)),
+        disabled: reader.boolean("disabled"),
+        kind: read_kind(&mut reader),
+        config: clearable(&mut reader, "config", |reader| reader.properties("config")),
+    };
+    let patch = reader.issues.into_result(patch)?;
+    if let Some(url) = &patch.url {
+        check_url(&state, url)?;
+    }
+    let (view, secret) = state.engine.endpoints().update(id, patch).await.map_err(of_engine)?;
+    state.acknowledge(Some(view.position));
+    let mut answer = shown(&state, &view).await?;
+    if let Some(secret) = secret {
+        answer["secret"] = json!(secret);
+    }
+    Ok(HttpResponse::Ok().json(answer))
+}
+
+/// `DELETE /v1/admin/webhooks/{id}`.
+pub(super) async fn delete(
+    state: Data<AppState>,
+    request: HttpRequest,
+    id: Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    require_admin(&state, &request, Scope::FullAdmin)?;
+    let position = state.engine.endpoints().delete(uuid(&id)?).await.map_err(of_engine)?;
+    state.acknowledge(Some(position));
+    Ok(HttpResponse::Ok().json(json!({ "deleted": true })))
+}
+
+/// `POST /v1/admin/webhooks/{id}/rotate-secret`: the one answer, besides creation, that shows the secret.
+pub(super) async fn rotate_secret(
+    state: Data<AppState>,
+    request: HttpRequest,
+    id: Path<String>,
+    body: Bytes,
+) -> Result<HttpResponse, ApiError> {
+    require_admin(&state, &request, Scope::FullAdmin)?;
+    let id: EndpointId = uuid(&id)?;
+    let mut members = members(&request, &body)?;
+    let mut reader = Members::new(&mut members);
+    let seconds = reader.integer("gracePeriodSeconds", 0, MAX_GRACE_SECONDS);
+    let hours = reader.integer("overlapHours", 0, MAX_GRACE_SECONDS / 3600);
+    let grace = seconds.or(hours.map(|hours| hours * 3600)).unwrap_or(0);
+    let grace = u32::try_from(reader.issues.into_result(grace)?).unwrap_or(0);
+    let rotated = state.engine.endpoints().rotate(id, grace).await.map_err(of_engine)?;
+    Ok(HttpResponse::Ok().json(json!({
+        "id": id,
+        "secret": rotated.secret,
+        "secretPrefix": rotated.secret_prefix,
+        "previousSecretExpiresAt": rotated.previous_expires_at,
+    })))
+}
+
+/// `POST /v1/admin/webhooks/{id}/test`.
+pub(super) async fn test(
+    state: Data<AppState>,
+    request: HttpRequest,
+    id: Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    require_admin(&state, &request, Scope::FullAdmin)?;
+    let test = state.engine.endpoints().test(uuid(&id)?).await.map_err(of_engine)?;
+    state.acknowledge(Some(test.position));
+    Ok(HttpResponse::Accepted().json(json!({
+        "enqueued": true,
+        "eventType": mainspring_schemas::catalog::WEBHOOK_TEST,
+        "deliveryId": test.delivery,
+        "webhookId": test.message.to_string(),
+    })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ob_84_credentials_are_masked_at_any_depth() {
+        let config = json!({"writeKey": "w", "host": "h", "auth": {"Token": "t", "n": 1}, "apikey": 5});
+        let shown = Value::Object(masked(config.as_object().unwrap()));
+        assert_eq!(shown, json!({"writeKey": "***", "host": "h", "auth": {"Token": "***", "n": 1}, "apikey": "***"}));
+    }
+}
