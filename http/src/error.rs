@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::issues::Issue;
 
-/// Seconds after which an overloaded or starting server is worth another try.
+/// Seconds after which an overloaded server is worth another try.
 const TRY_AGAIN: &str = "1";
 
 /// Why a request is refused.
@@ -51,9 +51,6 @@ pub enum ApiError {
     /// HT-30: nothing was stored.
     #[error("Service overloaded")]
     Overloaded,
-    /// HT-30: starting or stopping.
-    #[error("Not ready")]
-    NotReady,
     /// HT-28: the cause goes to the log, never to the caller.
     #[error("Internal Server Error")]
     Internal,
@@ -97,7 +94,7 @@ impl ResponseError for ApiError {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Limited { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Self::Overloaded | Self::NotReady => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -115,7 +112,7 @@ impl ResponseError for ApiError {
                 response.insert_header(("x-ratelimit-limit", *limit));
                 response.insert_header(("x-ratelimit-remaining", 0));
             }
-            Self::Overloaded | Self::NotReady => {
+            Self::Overloaded => {
                 response.insert_header((header::RETRY_AFTER, TRY_AGAIN));
             }
             _ => {}

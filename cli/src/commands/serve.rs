@@ -1,13 +1,149 @@
-//! `mainspring serve`.
+//! `mainspring serve`: the whole system behind HTTP, until a signal ends it in order (LV-11).
 
-use std::process::ExitCode;
+use std::{
+    net::{SocketAddr, TcpListener},
+    path::PathBuf,
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
+
+use actix_web::web::Data;
+use anyhow::Context;
+use mainspring_http::{AppState, Settings as HttpSettings};
+use mainspring_outbound::{guard::Policy, settings::Settings as OutboundSettings};
+
+use super::places::DataDirArgument;
+use crate::{
+    compose::{Options, System},
+    definitions, environment,
+    exit::{Fault, Reason},
+    interrupt::Interrupt,
+    output,
+};
+
+/// How long deliveries in flight have to end once the server stops.
+const GRACE: Duration = Duration::from_secs(10);
 
 /// Runs the server.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: mainspring serve --data-dir ./data --listen 127.0.0.1:3002")]
-pub struct Args {}
+#[command(after_help = HELP)]
+pub struct Args {
+    /// Where to listen; port 0 takes a free one [env: LISTEN, or PORT] [default: 0.0.0.0:3002]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// Definitions of buckets [env: DEFINITIONS_DIR] [default: ./definitions]
+    #[arg(long, value_name = "DIR")]
+    definitions: Option<PathBuf>,
+    #[command(flatten)]
+    data_dir: DataDirArgument,
+}
+
+const HELP: &str = "\
+Once requests are taken, `listening on http://ADDRESS` is printed on stdout. SIGTERM or Ctrl-C ends the server in order;
+a second one at once. Nothing acknowledged is lost either way.
+
+Environment:
+  ADMIN_API_KEY                       a key with all rights; ADMIN_API_KEY_FILE names a file with it
+  HOGSEND_BOOTSTRAP_API_KEY=false     makes no ingest key on the first start
+  ADMIN_RATE_LIMIT                    requests per key and minute on the admin plane, 0 = unlimited [default: 100]
+  MAX_BODY_BYTES                      largest body of a request [default: 1048576]
+  OUTBOUND_WEBHOOK_ALLOW_HTTP=true    lets webhooks go to http:// addresses
+  OUTBOUND_WEBHOOK_ALLOW_PRIVATE=true lets webhooks go to private and loopback addresses
+  LOG_LEVEL                           error, warn, info, http or debug [default: info]
+
+Example: mainspring serve --data-dir ./data --definitions ./definitions --listen 127.0.0.1:3002";
+
+/// Settings of the edge from the environment.
+fn http_settings(policy: Policy) -> anyhow::Result<HttpSettings> {
+    let check = move |url: &str| policy.check_url(url).map(|_| ()).map_err(|refusal| refusal.to_string());
+    let mut settings = HttpSettings::new(Arc::new(check));
+    settings.admin_key = environment::secret("ADMIN_API_KEY")?;
+    if let Some(limit) = environment::parsed::<u32>("ADMIN_RATE_LIMIT", "a whole number, 0 = unlimited")? {
+        settings.admin_limit = (limit > 0).then_some(limit);
+    }
+    if let Some(bytes) = environment::parsed("MAX_BODY_BYTES", "a number of bytes")? {
+        settings.max_body = bytes;
+    }
+    Ok(settings)
+}
+
+/// Settings of deliveries from the environment, every problem told at once (CF-03).
+pub(super) fn outbound_settings() -> anyhow::Result<OutboundSettings> {
+    OutboundSettings::from_variables(environment::text).map_err(|problems| {
+        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        Fault::usage(problems.join("; ")).into()
+    })
+}
+
+fn address(args: &Args) -> anyhow::Result<SocketAddr> {
+    let default = SocketAddr::from(([0, 0, 0, 0], 3002));
+    let given = match args.listen {
+        Some(address) => Some(address),
+        None => environment::parsed("LISTEN", "an address such as 127.0.0.1:3002")?,
+    };
+    let port = environment::parsed("PORT", "a port number")?;
+    Ok(given.or(port.map(|port| SocketAddr::new(default.ip(), port))).unwrap_or(default))
+}
+
+fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).with_context(|| {
+        let advice = "another process has it, or it is not allowed: choose another one with --listen";
+        Fault::new(Reason::InUse, format!("{address} cannot be listened on: {advice}"))
+    })
+}
 
 /// Runs the command.
-pub fn run(_args: Args) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not part of this build")
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let interrupt = Interrupt::watch(Reason::Failed)?;
+    let outbound = outbound_settings()?;
+    let settings = http_settings(outbound.policy.clone())?;
+    let bootstrap = environment::parsed("HOGSEND_BOOTSTRAP_API_KEY", "true or false")?.unwrap_or(true);
+    let address = address(&args)?;
+    let definitions = definitions::for_start(args.definitions.as_deref())?;
+    let data = args.data_dir.create()?;
+    let listener = bind(address)?;
+    let options = Options { definitions, outbound: Some(outbound), ..Options::new(data) };
+    actix_web::rt::System::new().block_on(serve(options, settings, listener, bootstrap, interrupt))
+}
+
+async fn serve(
+    options: Options,
+    settings: HttpSettings,
+    listener: TcpListener,
+    bootstrap: bool,
+    mut interrupt: Interrupt,
+) -> anyhow::Result<ExitCode> {
+    let system = System::open(options).await?;
+    if bootstrap {
+        if let Some(created) = system.engine.keys().bootstrap().await? {
+            output::notice(format_args!("first API key, for events only, shown this once: {}", created.key));
+        }
+    }
+    if settings.admin_key.is_none() && system.engine.keys().list(false).len() <= 1 {
+        let advice = "`mainspring keys create --name admin --scopes full-admin` makes one while the server is stopped";
+        output::notice(format_args!("no key for the admin plane: set ADMIN_API_KEY, or {advice}"));
+    }
+    let address = listener.local_addr()?;
+    let state = Data::new(AppState::new(system.engine.clone(), system.read_models.clone(), settings));
+    let server = mainspring_http::serve(state.clone(), listener).context("the server cannot start")?;
+    let handle = server.handle();
+    let mut running = actix_web::rt::spawn(server);
+    output::data(format_args!("listening on http://{address}"));
+    let ended = tokio::select! {
+        ended = &mut running => Some(ended),
+        () = interrupt.wanted() => None,
+    };
+    state.set_ready(false);
+    if ended.is_none() {
+        tracing::info!("stopping: no new requests, those in flight end");
+        handle.stop(true).await;
+    }
+    system.stop(GRACE).await;
+    tracing::info!("stopped");
+    match ended {
+        Some(Ok(Err(error))) => Err(error).context("the server failed"),
+        Some(Err(error)) => Err(error).context("the server failed"),
+        Some(Ok(Ok(()))) | None => Ok(ExitCode::SUCCESS),
+    }
 }

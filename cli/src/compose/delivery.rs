@@ -10,16 +10,10 @@ use mainspring_outbound::ports::{
     Clock, DeliveryQueue, DisableReason, Endpoint, Endpoints, FirstAfter, OutcomeLog, PortError, Position,
     QueuedDelivery, Random, RetryAfter, Wanted,
 };
-use mainspring_projections::{DueDelivery, ProjectionError, ReadModels};
+use mainspring_projections::{DueDelivery, FirstAttempts, ProjectionError, ReadModels};
 use mainspring_schemas::{EndpointId, Timestamp, event::delivery::Attempted};
 use parking_lot::Mutex;
 use tokio::sync::watch;
-
-/// Rows read at a time where some of them are passed over.
-const PAGE: usize = 512;
-
-/// How soon the queue is looked at again while something is due already, in milliseconds.
-const SOON: i64 = 250;
 
 /// Changes of endpoints are told at most this often.
 const PACE: Duration = Duration::from_millis(20);
@@ -44,40 +38,13 @@ impl Queue {
 fn queued(due: DueDelivery) -> QueuedDelivery {
     QueuedDelivery {
         id: due.id,
+        position: due.position(),
         endpoint: due.endpoint,
         message: due.message,
         event_type: CompactString::from(due.event_type),
         body: Bytes::from(due.body),
-        // The place in the queue orders like the position and tells receivers of one record apart.
-        position: due.seq,
         attempts: due.attempts,
         due_at: due.due_at,
-    }
-}
-
-/// Pending deliveries of an endpoint due at `now`, in the order of the queue, that `wanted` accepts, up to `limit`.
-fn scan(
-    models: &ReadModels,
-    endpoint: EndpointId,
-    now: Timestamp,
-    mut after: Option<u64>,
-    limit: usize,
-    wanted: impl Fn(&DueDelivery) -> bool,
-) -> Result<Vec<QueuedDelivery>, ProjectionError> {
-    let mut found = Vec::new();
-    loop {
-        let page = models.due_deliveries(endpoint, now, after, PAGE)?;
-        let complete = page.len() < PAGE;
-        after = page.last().map(|due| due.seq);
-        for due in page.into_iter().filter(&wanted) {
-            found.push(queued(due));
-            if found.len() == limit {
-                return Ok(found);
-            }
-        }
-        if complete {
-            return Ok(found);
-        }
     }
 }
 
@@ -87,8 +54,8 @@ impl DeliveryQueue for Queue {
         self.0.changed()
     }
 
-    async fn endpoints_changed(&self, _since: Option<Position>) -> Result<Vec<EndpointId>, PortError> {
-        self.ask(ReadModels::pending_endpoints).await
+    async fn endpoints_changed(&self, since: Option<Position>) -> Result<Vec<EndpointId>, PortError> {
+        self.ask(move |models| models.changed_endpoints(since)).await
     }
 
     async fn first_attempts(
@@ -98,9 +65,13 @@ impl DeliveryQueue for Queue {
         after: Option<FirstAfter>,
         limit: usize,
     ) -> Result<Vec<QueuedDelivery>, PortError> {
-        let after = after.map(|FirstAfter(place, _)| place);
-        let wanted = move |due: &DueDelivery| due.attempts == 0 && (wanted == Wanted::All || due.test);
-        self.ask(move |models| scan(models, endpoint, Timestamp(i64::MAX), after, limit, wanted)).await
+        let wanted = match wanted {
+            Wanted::All => FirstAttempts::All,
+            Wanted::TestsOnly => FirstAttempts::Tests,
+        };
+        let after = after.map(|FirstAfter(position, _)| position);
+        let found = self.ask(move |models| models.first_attempts(endpoint, wanted, after, limit)).await?;
+        Ok(found.into_iter().map(queued).collect())
     }
 
     async fn retries(
@@ -110,19 +81,13 @@ impl DeliveryQueue for Queue {
         after: Option<RetryAfter>,
         limit: usize,
     ) -> Result<Vec<QueuedDelivery>, PortError> {
-        let later = move |due: &DueDelivery| {
-            due.attempts > 0 && after.is_none_or(|after| RetryAfter(due.due_at, due.id) > after)
-        };
-        let mut found = self.ask(move |models| scan(models, endpoint, now, None, usize::MAX, later)).await?;
-        found.sort_by_key(|delivery| (delivery.due_at, delivery.id));
-        found.truncate(limit);
-        Ok(found)
+        let after = after.map(|RetryAfter(due, id)| (due, id));
+        let found = self.ask(move |models| models.retries(endpoint, now, after, limit)).await?;
+        Ok(found.into_iter().map(queued).collect())
     }
 
     async fn next_retry(&self, endpoint: EndpointId, now: Timestamp) -> Result<Option<Timestamp>, PortError> {
-        let soonest = self.ask(move |models| models.next_due_of(endpoint)).await?;
-        // What is due already hides what is due later: look again soon.
-        Ok(soonest.map(|at| if at > now { at } else { now.plus(SOON) }))
+        self.ask(move |models| models.next_retry(endpoint, now)).await
     }
 }
 
