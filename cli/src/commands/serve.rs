@@ -121,7 +121,8 @@ async fn serve(
         }
     }
     if settings.admin_key.is_none() && system.engine.keys().list(false).len() <= 1 {
-        let advice = "`mainspring keys create --name admin --scopes full-admin` makes one while the server is stopped";
+        let advice =
+            "`mainspring keys create --name admin --scopes full-admin` makes one while the server is stopped";
         output::notice(format_args!("no key for the admin plane: set ADMIN_API_KEY, or {advice}"));
     }
     let address = listener.local_addr()?;

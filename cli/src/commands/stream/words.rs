@@ -1,0 +1,150 @@
+//! Events in plain words.
+
+use mainspring_schemas::{
+    Properties, Timestamp,
+    event::{
+        AccessEvent, BucketEvent, ContactEvent, DeliveryEvent, DomainEvent, EndpointEvent, IdentityEvent,
+        contact::{AttachedKey, TransitionSource},
+        delivery::AttemptResult,
+    },
+};
+use serde_json::Value;
+
+/// One event, as an operator would say it. `decided` is the record's instant: an event that happened at another one
+/// says so.
+pub fn tell(event: &DomainEvent, decided: Timestamp) -> String {
+    match event {
+        DomainEvent::Contact(event) => contact(event, decided),
+        DomainEvent::Bucket(event) => bucket(event),
+        DomainEvent::Identity(IdentityEvent::Claimed(event)) => {
+            format!("the key came to contact {}", event.contact)
+        }
+        DomainEvent::Identity(IdentityEvent::Released(_)) => "the key became free".to_owned(),
+        DomainEvent::Endpoint(event) => endpoint(event),
+        DomainEvent::Delivery(DeliveryEvent::Attempted(event)) => {
+            let status =
+                event.response_status.map_or_else(String::new, |status| format!(", status {status}"));
+            let error = event.error.as_deref().map_or_else(String::new, |error| format!(", {error}"));
+            let outcome = match &event.result {
+                AttemptResult::Delivered => "delivered".to_owned(),
+                AttemptResult::Retry { next_at } => format!("to be tried again at {next_at}"),
+                AttemptResult::Failed => "given up".to_owned(),
+            };
+            let (attempt, delivery, took) = (event.attempt, event.delivery, event.duration_ms);
+            format!("attempt {attempt} of delivery {delivery}: {outcome}{status}{error} ({took} ms)")
+        }
+        DomainEvent::Access(AccessEvent::Created(event)) => {
+            let scopes: Vec<&str> = event.scopes.iter().map(|scope| scope.as_str()).collect();
+            format!("API key {} ({}...) was made with {}", event.name, event.prefix, scopes.join(", "))
+        }
+        DomainEvent::Access(AccessEvent::Revoked(event)) => format!("API key {} was revoked", event.id),
+    }
+}
+
+fn keys(keys: &[AttachedKey]) -> String {
+    let key = |key: &AttachedKey| format!("{} {}", key.kind.as_str(), key.value);
+    keys.iter().map(key).collect::<Vec<_>>().join(", ")
+}
+
+fn properties(properties: &Properties) -> String {
+    let property = |(name, value): (&String, &Value)| format!("{name}={value}");
+    properties.iter().map(property).collect::<Vec<_>>().join(" ")
+}
+
+fn with(properties_of: &Properties) -> String {
+    if properties_of.is_empty() { String::new() } else { format!(": {}", properties(properties_of)) }
+}
+
+fn by(source: TransitionSource) -> &'static str {
+    match source {
+        TransitionSource::Event => "because of an event",
+        TransitionSource::Reconcile => "by the clock",
+        TransitionSource::Backfill => "by a back-fill",
+        TransitionSource::Manual => "by hand",
+    }
+}
+
+fn silently(announced: bool) -> &'static str {
+    if announced { "" } else { ", not announced" }
+}
+
+fn contact(event: &ContactEvent, decided: Timestamp) -> String {
+    match event {
+        ContactEvent::Created(event) => {
+            format!("created with {}{}", keys(&event.keys), with(&event.properties))
+        }
+        ContactEvent::KeysAttached(event) => format!("got {}", keys(&event.keys)),
+        ContactEvent::PropertiesChanged(event) => {
+            let removed = event.removed.iter().map(|name| format!("without {name}"));
+            let set = (!event.set.is_empty()).then(|| properties(&event.set));
+            let parts: Vec<String> = set.into_iter().chain(removed).collect();
+            format!("properties: {}", parts.join(" "))
+        }
+        ContactEvent::Seen(_) => "was seen".to_owned(),
+        ContactEvent::EventRecorded(event) => {
+            let happened = event.occurred_at;
+            let when = if happened == decided { String::new() } else { format!(" (happened {happened})") };
+            format!("event {}{when}{}", event.name, with(&event.properties))
+        }
+        ContactEvent::BucketEntered(event) => {
+            let (bucket, by, silently) = (&event.bucket, by(event.source), silently(event.announced));
+            format!("entered {bucket} {by}, stay {}{silently}", event.epoch)
+        }
+        ContactEvent::BucketLeft(event) => {
+            let (bucket, reason, by) = (&event.bucket, event.reason.as_str(), by(event.source));
+            format!(
+                "left {bucket} {by}, reason {reason}, in since {}{}",
+                event.entered_at,
+                silently(event.announced)
+            )
+        }
+        ContactEvent::Announced(event) => format!("announced as {}", event.outbound_type),
+        ContactEvent::MergedInto(event) => format!("became part of contact {}", event.survivor),
+        ContactEvent::Absorbed(event) => {
+            format!("took over contact {} with {}", event.loser, keys(&event.keys))
+        }
+        ContactEvent::IdentityConflict(event) => {
+            format!("kept apart from contact {}, which has another {}", event.other, event.kind.as_str())
+        }
+        ContactEvent::Deleted(event) => format!("deleted ({})", event.reason),
+        ContactEvent::Looked(_) => "looked at the clock".to_owned(),
+    }
+}
+
+fn bucket(event: &BucketEvent) -> String {
+    match event {
+        BucketEvent::Defined(event) => {
+            let again = if event.re_evaluates { "; everybody is decided anew" } else { "" };
+            let enabled = if event.definition.enabled { "" } else { ", switched off" };
+            format!("defined as {}{enabled}{again}", event.definition.name)
+        }
+        BucketEvent::Retired(_) => "its definition went away".to_owned(),
+        BucketEvent::Switched(event) => {
+            format!("switched {} by an operator", if event.enabled { "on" } else { "off" })
+        }
+        BucketEvent::BackfillStarted(event) => format!("back-fill of {} contacts began", event.total),
+        BucketEvent::BackfillAdvanced(event) => format!("back-fill decided {} contacts", event.processed),
+        BucketEvent::BackfillCompleted(event) => {
+            format!("back-fill ended after {} contacts", event.processed)
+        }
+    }
+}
+
+fn endpoint(event: &EndpointEvent) -> String {
+    match event {
+        EndpointEvent::Created(event) => {
+            let disabled = if event.disabled { ", disabled" } else { "" };
+            format!(
+                "created for {} of kind {}{disabled}",
+                event.settings.event_types.join(", "),
+                event.settings.kind
+            )
+        }
+        EndpointEvent::Updated(event) => format!("changed; takes {}", event.settings.event_types.join(", ")),
+        EndpointEvent::SecretRotated(event) => format!("got a new secret; {} sign now", event.secrets.len()),
+        EndpointEvent::Disabled(event) => format!("disabled: {}", event.reason),
+        EndpointEvent::Enabled(_) => "enabled".to_owned(),
+        EndpointEvent::Deleted(_) => "deleted".to_owned(),
+        EndpointEvent::TestRequested(_) => "a test was asked for".to_owned(),
+    }
+}
