@@ -196,7 +196,9 @@ fn fits(members: &Map<String, Value>, depth: usize) -> bool {
     fn value_fits(value: &Value, depth: usize) -> bool {
         match value {
             Value::Object(members) => fits(members, depth),
-            Value::Array(elements) => depth > 0 && elements.iter().all(|element| value_fits(element, depth - 1)),
+            Value::Array(elements) => {
+                depth > 0 && elements.iter().all(|element| value_fits(element, depth - 1))
+            }
             _ => true,
         }
     }

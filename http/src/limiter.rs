@@ -37,8 +37,12 @@ impl Limiter {
             taken.pop_front();
         }
         if taken.len() as u64 >= u64::from(limit) {
-            let wait = taken.front().map_or(WINDOW, |first| WINDOW.saturating_sub(now.duration_since(*first)));
-            return Err(ApiError::Limited { limit, retry_after: wait.as_millis().div_ceil(1000).max(1) as u64 });
+            let wait =
+                taken.front().map_or(WINDOW, |first| WINDOW.saturating_sub(now.duration_since(*first)));
+            return Err(ApiError::Limited {
+                limit,
+                retry_after: wait.as_millis().div_ceil(1000).max(1) as u64,
+            });
         }
         taken.push_back(now);
         Ok(Some((limit, limit - taken.len() as u32)))

@@ -39,7 +39,9 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .service(resource("/v1/health/ready", "GET, HEAD").route(web::get().to(health::ready)));
     data::configure(config);
     admin::configure(config);
-    config.default_service(web::to(|| async { Err::<HttpResponse, _>(ApiError::NotFound("Not Found".to_owned())) }));
+    config.default_service(web::to(|| async {
+        Err::<HttpResponse, _>(ApiError::NotFound("Not Found".to_owned()))
+    }));
 }
 
 /// What actix refuses before a handler runs, in our words.
@@ -86,7 +88,8 @@ where
 {
     use actix_web::{ResponseError, middleware::ErrorHandlerResponse};
 
-    let ours = response.response().error().and_then(|error| error.as_error::<PayloadError>()).map(payload_error);
+    let ours =
+        response.response().error().and_then(|error| error.as_error::<PayloadError>()).map(payload_error);
     let Some(error) = ours else { return Ok(ErrorHandlerResponse::Response(response.map_into_left_body())) };
     let (request, _) = response.into_parts();
     let rewritten = error.error_response().map_into_right_body();

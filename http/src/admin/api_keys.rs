@@ -92,7 +92,8 @@ pub(super) async fn create(
 /// `GET /v1/admin/api-keys/self`: who the caller is.
 pub(super) async fn own(state: Data<AppState>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let principal = require_admin(&state, &request, Scope::Read)?;
-    let answer = json!({"actor": "api-key", "id": principal.id, "name": principal.name, "scopes": principal.scopes});
+    let answer =
+        json!({"actor": "api-key", "id": principal.id, "name": principal.name, "scopes": principal.scopes});
     Ok(HttpResponse::Ok().json(answer))
 }
 

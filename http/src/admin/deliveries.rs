@@ -79,7 +79,9 @@ async fn page(
     for word in words(parameters.text("status")) {
         match DeliveryStatus::ALL.into_iter().find(|status| status.as_str() == word) {
             Some(status) => statuses.push(status),
-            None => parameters.issues.invalid_value("status", &DeliveryStatus::ALL.map(DeliveryStatus::as_str)),
+            None => {
+                parameters.issues.invalid_value("status", &DeliveryStatus::ALL.map(DeliveryStatus::as_str))
+            }
         }
     }
     let order = match parameters.word("order", &["asc", "desc"]) {
@@ -100,7 +102,8 @@ async fn page(
     parameters.check()?;
     let (deliveries, lag) =
         ask(state, move |models| models.deliveries(&filter, order, cursor, limit)).await?;
-    let next = (deliveries.len() == limit).then(|| deliveries.last().map(|last| last.seq.to_string())).flatten();
+    let next =
+        (deliveries.len() == limit).then(|| deliveries.last().map(|last| last.seq.to_string())).flatten();
     let deliveries: Vec<Value> = deliveries.iter().map(shape).collect();
     Ok(lag.ok().json(json!({"deliveries": deliveries, "nextCursor": next})))
 }
@@ -161,7 +164,10 @@ fn dead_letter(entry: &DeadLetter) -> Result<Value, ApiError> {
 }
 
 /// `GET /v1/admin/dlq`, newest first. Entries show bodies, so reading them takes full rights (OB-156).
-pub(super) async fn dead_letters(state: Data<AppState>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
+pub(super) async fn dead_letters(
+    state: Data<AppState>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
     require_admin(&state, &request, Scope::FullAdmin)?;
     let mut parameters = Parameters::of(&request);
     let (limit, offset) = parameters.page();

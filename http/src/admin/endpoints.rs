@@ -219,7 +219,9 @@ pub(super) async fn update(
     let patch = EndpointPatch {
         url: reader.text("url", false, 1, 2048),
         event_types: read_types(&mut reader, false),
-        description: clearable(&mut reader, "description", |reader| reader.text("description", false, 0, 500)),
+        description: clearable(&mut reader, "description", |reader| {
+            reader.text("description", false, 0, 500)
+        }),
         disabled: reader.boolean("disabled"),
         kind: read_kind(&mut reader),
         config: clearable(&mut reader, "config", |reader| reader.properties("config")),
@@ -298,6 +300,9 @@ mod tests {
     fn ob_84_credentials_are_masked_at_any_depth() {
         let config = json!({"writeKey": "w", "host": "h", "auth": {"Token": "t", "n": 1}, "apikey": 5});
         let shown = Value::Object(masked(config.as_object().unwrap()));
-        assert_eq!(shown, json!({"writeKey": "***", "host": "h", "auth": {"Token": "***", "n": 1}, "apikey": "***"}));
+        assert_eq!(
+            shown,
+            json!({"writeKey": "***", "host": "h", "auth": {"Token": "***", "n": 1}, "apikey": "***"})
+        );
     }
 }

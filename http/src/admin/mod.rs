@@ -25,24 +25,34 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
                 .route(web::get().to(contacts::one))
                 .route(web::delete().to(contacts::delete)),
         )
-        .service(resource("/v1/admin/contacts/{id}/buckets", "GET, HEAD").route(web::get().to(contacts::stays)))
+        .service(
+            resource("/v1/admin/contacts/{id}/buckets", "GET, HEAD").route(web::get().to(contacts::stays)),
+        )
         .service(resource("/v1/admin/buckets", "GET, HEAD").route(web::get().to(buckets::list)))
         .service(
             resource("/v1/admin/buckets/{id}", "GET, HEAD, PATCH")
                 .route(web::get().to(buckets::one))
                 .route(web::patch().to(buckets::switch)),
         )
-        .service(resource("/v1/admin/buckets/{id}/members", "GET, HEAD").route(web::get().to(buckets::members)))
+        .service(
+            resource("/v1/admin/buckets/{id}/members", "GET, HEAD").route(web::get().to(buckets::members)),
+        )
         .service(resource("/v1/admin/metrics/overview", "GET, HEAD").route(web::get().to(metrics::overview)))
         .service(resource("/v1/admin/metrics/buckets", "GET, HEAD").route(web::get().to(metrics::buckets)))
-        .service(resource("/v1/admin/metrics/buckets/{id}", "GET, HEAD").route(web::get().to(metrics::bucket)))
+        .service(
+            resource("/v1/admin/metrics/buckets/{id}", "GET, HEAD").route(web::get().to(metrics::bucket)),
+        )
         .service(
             resource("/v1/admin/webhooks", "GET, HEAD, POST")
                 .route(web::get().to(endpoints::list))
                 .route(web::post().to(endpoints::create)),
         )
-        .service(resource("/v1/admin/webhooks/deliveries", "GET, HEAD").route(web::get().to(deliveries::list)))
-        .service(resource("/v1/admin/webhooks/deliveries/{id}", "GET, HEAD").route(web::get().to(deliveries::one)))
+        .service(
+            resource("/v1/admin/webhooks/deliveries", "GET, HEAD").route(web::get().to(deliveries::list)),
+        )
+        .service(
+            resource("/v1/admin/webhooks/deliveries/{id}", "GET, HEAD").route(web::get().to(deliveries::one)),
+        )
         .service(
             resource("/v1/admin/webhooks/{id}", "DELETE, GET, HEAD, PATCH")
                 .route(web::get().to(endpoints::one))
@@ -50,7 +60,8 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
                 .route(web::delete().to(endpoints::delete)),
         )
         .service(
-            resource("/v1/admin/webhooks/{id}/rotate-secret", "POST").route(web::post().to(endpoints::rotate_secret)),
+            resource("/v1/admin/webhooks/{id}/rotate-secret", "POST")
+                .route(web::post().to(endpoints::rotate_secret)),
         )
         .service(resource("/v1/admin/webhooks/{id}/test", "POST").route(web::post().to(endpoints::test)))
         .service(
@@ -69,7 +80,10 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
 }
 
 /// An unknown path below `/v1/admin`: whether it exists is nothing for callers without a key.
-async fn unknown(state: web::Data<AppState>, request: HttpRequest) -> Result<actix_web::HttpResponse, ApiError> {
+async fn unknown(
+    state: web::Data<AppState>,
+    request: HttpRequest,
+) -> Result<actix_web::HttpResponse, ApiError> {
     require_admin(&state, &request, Scope::Read)?;
     Err(ApiError::NotFound("Not Found".to_owned()))
 }

@@ -107,7 +107,11 @@ fn has_null(body: &[u8]) -> bool {
 ///
 /// # Errors
 /// 400 as the specification words it.
-pub fn read(mut members: Map<String, Value>, now: Timestamp, trace: Option<Uuid>) -> Result<EventBody, ApiError> {
+pub fn read(
+    mut members: Map<String, Value>,
+    now: Timestamp,
+    trace: Option<Uuid>,
+) -> Result<EventBody, ApiError> {
     let mut reader = Members::new(&mut members);
     let name = reader.text("name", true, 1, 200);
     if name.as_ref().is_some_and(|name| !name.is_empty() && name.chars().count() <= 200 && !is_name(name)) {
@@ -194,7 +198,8 @@ mod tests {
             let (plain, thorough) = both(&body);
             assert!(plain.is_none() && thorough.is_err(), "{body}");
         }
-        let (plain, thorough) = both(&json!({"name": "a", "userId": "u", "contactProperties": {"plan": null}}));
+        let (plain, thorough) =
+            both(&json!({"name": "a", "userId": "u", "contactProperties": {"plan": null}}));
         assert!(plain.is_none() && thorough.is_ok(), "a null property is an order to remove it");
     }
 
@@ -203,7 +208,10 @@ mod tests {
         let text = |body: Value| both(&body).1.unwrap_err();
         assert_eq!(text(json!({"name": "x"})), "email or userId is required", "DP-10");
         assert_eq!(text(json!({"name": "x", "userId": " "})), "email or userId is required", "HT-11");
-        assert_eq!(text(json!({"name": "bucket:entered:x", "userId": "u"})), "Event name is reserved: bucket:entered:x");
+        assert_eq!(
+            text(json!({"name": "bucket:entered:x", "userId": "u"})),
+            "Event name is reserved: bucket:entered:x"
+        );
         let late = json!({"name": "x", "userId": "u", "timestamp": "2026-06-01T00:10:00.001Z"});
         assert_eq!(text(late), "timestamp is more than 10 minutes in the future", "DP-09");
     }

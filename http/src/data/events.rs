@@ -23,7 +23,8 @@ const BODY_KEY: &str = "idempotency-key";
 /// The header's key; an empty one counts as absent (IK-01).
 fn header_key(request: &HttpRequest) -> Result<Option<CompactString>, ApiError> {
     let Some(value) = request.headers().get(BODY_KEY) else { return Ok(None) };
-    let key = value.to_str().map_err(|_| ApiError::BadRequest("Idempotency-Key must be plain text".to_owned()))?;
+    let key =
+        value.to_str().map_err(|_| ApiError::BadRequest("Idempotency-Key must be plain text".to_owned()))?;
     if key.len() > 512 {
         return Err(ApiError::BadRequest("Idempotency-Key must be at most 512 characters".to_owned()));
     }
@@ -123,7 +124,11 @@ pub(super) async fn ingest_batch(
     Ok(HttpResponse::Accepted().json(json!({ "results": answers })))
 }
 
-fn item(state: &AppState, outcome: Option<Result<IngestOutcome, EngineError>>, lists: &[(String, bool)]) -> Value {
+fn item(
+    state: &AppState,
+    outcome: Option<Result<IngestOutcome, EngineError>>,
+    lists: &[(String, bool)],
+) -> Value {
     match outcome {
         Some(Ok(outcome)) => {
             state.acknowledge(outcome.position);
@@ -138,7 +143,9 @@ fn item(state: &AppState, outcome: Option<Result<IngestOutcome, EngineError>>, l
 fn refusal(error: ApiError) -> Value {
     let status = actix_web::ResponseError::status_code(&error).as_u16();
     match error {
-        ApiError::Invalid(issues) => json!({"status": status, "error": "validation failed", "issues": issues}),
+        ApiError::Invalid(issues) => {
+            json!({"status": status, "error": "validation failed", "issues": issues})
+        }
         error => json!({"status": status, "error": error.to_string()}),
     }
 }

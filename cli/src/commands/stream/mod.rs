@@ -95,9 +95,13 @@ fn decode(record: &Recorded) -> Result<DomainEvent, DecodeError> {
 
 fn line(record: &Recorded, as_json: bool) -> anyhow::Result<()> {
     let event = decode(record)?;
+    let members = members(&event)?;
     if !as_json {
-        let decided = record.recorded_at;
-        output::data(format_args!("{:>6}  {decided}  {}", record.version, words::tell(&event, decided)));
+        // An instant that was due while nobody looked is older than its record.
+        let recorded = record.recorded_at.to_string();
+        let at = members.get("at").and_then(Value::as_str).unwrap_or(&recorded);
+        let late = if at == recorded { String::new() } else { format!(" (recorded {recorded})") };
+        output::data(format_args!("{:>6}  {at}  {}{late}", record.version, words::tell(&event)));
         return Ok(());
     }
     output::document(&json!({
@@ -112,7 +116,7 @@ fn line(record: &Recorded, as_json: bool) -> anyhow::Result<()> {
         "trace": record.trace,
         "wakeAt": record.wake_at,
         "definitions": record.definitions,
-        "event": masked(members(&event)?),
+        "event": masked(members),
     }))
 }
 

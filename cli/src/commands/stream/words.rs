@@ -1,7 +1,7 @@
 //! Events in plain words.
 
 use mainspring_schemas::{
-    Properties, Timestamp,
+    Properties,
     event::{
         AccessEvent, BucketEvent, ContactEvent, DeliveryEvent, DomainEvent, EndpointEvent, IdentityEvent,
         contact::{AttachedKey, TransitionSource},
@@ -10,11 +10,10 @@ use mainspring_schemas::{
 };
 use serde_json::Value;
 
-/// One event, as an operator would say it. `decided` is the record's instant: an event that happened at another one
-/// says so.
-pub fn tell(event: &DomainEvent, decided: Timestamp) -> String {
+/// One event, as an operator would say it.
+pub fn tell(event: &DomainEvent) -> String {
     match event {
-        DomainEvent::Contact(event) => contact(event, decided),
+        DomainEvent::Contact(event) => contact(event),
         DomainEvent::Bucket(event) => bucket(event),
         DomainEvent::Identity(IdentityEvent::Claimed(event)) => {
             format!("the key came to contact {}", event.contact)
@@ -68,7 +67,7 @@ fn silently(announced: bool) -> &'static str {
     if announced { "" } else { ", not announced" }
 }
 
-fn contact(event: &ContactEvent, decided: Timestamp) -> String {
+fn contact(event: &ContactEvent) -> String {
     match event {
         ContactEvent::Created(event) => {
             format!("created with {}{}", keys(&event.keys), with(&event.properties))
@@ -83,7 +82,7 @@ fn contact(event: &ContactEvent, decided: Timestamp) -> String {
         ContactEvent::Seen(_) => "was seen".to_owned(),
         ContactEvent::EventRecorded(event) => {
             let happened = event.occurred_at;
-            let when = if happened == decided { String::new() } else { format!(" (happened {happened})") };
+            let when = if happened == event.at { String::new() } else { format!(" (happened {happened})") };
             format!("event {}{when}{}", event.name, with(&event.properties))
         }
         ContactEvent::BucketEntered(event) => {
