@@ -1,0 +1,14 @@
+//! The binary from outside: real processes, real sockets, real kills.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests may stop a test")]
+
+mod binary;
+mod http;
+mod journal;
+mod lifecycle;
+mod main_job;
+mod random;
+mod receiver;
+mod server;
+mod torture;
+mod wire;
