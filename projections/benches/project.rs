@@ -8,6 +8,13 @@
 //! is what a busy product writes: events of random contacts, some changes of properties, joins and leaves, a webhook
 //! for every announced one.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a benchmark prints, or stops"
+)]
+
 use std::{
     collections::HashMap,
     sync::Arc,

@@ -140,7 +140,7 @@ fn walk(
     differences: &mut Vec<Difference>,
 ) -> Result<()> {
     let (mut left, mut right) = (expected.prepare(&ordered(table))?, found.prepare(&ordered(table))?);
-    let names: Vec<String> = left.column_names().into_iter().map(str::to_owned).collect();
+    let names: Vec<String> = left.column_names().map(str::to_owned).collect();
     let keys: Vec<usize> =
         table.key.iter().filter_map(|key| names.iter().position(|name| name == key)).collect();
     let personal: Vec<bool> = names.iter().map(|name| table.personal.contains(&name.as_str())).collect();

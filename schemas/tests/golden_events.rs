@@ -4,6 +4,8 @@
 //! `MAINSPRING_BLESS=1 cargo test -p mainspring-schemas --test golden_events` writes files that are missing; a file
 //! that exists is never changed.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests may stop a test")]
+
 use std::{collections::BTreeSet, path::PathBuf};
 
 use mainspring_schemas::{

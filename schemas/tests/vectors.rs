@@ -1,5 +1,7 @@
 //! Vectors made from the specification: normalization of keys, shapes of addresses and instants, merging properties.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests may stop a test")]
+
 use mainspring_schemas::{
     Properties, Timestamp,
     identity::{IdentityKey, KeyKind, is_email_shaped},

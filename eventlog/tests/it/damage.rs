@@ -106,13 +106,13 @@ fn d3_a_bit_that_flips_while_the_log_is_open_is_never_served() {
 fn d3_a_sector_of_zeros_in_a_frame_that_was_synced_is_damage() {
     let (name, bytes, _) = one_segment(6, 2_000);
     let offsets = frame_offsets(&bytes);
-    for frame in 0..offsets.len() - 2 {
+    for (frame, offset) in offsets.iter().copied().enumerate().take(offsets.len() - 2) {
         let mut zeroed = bytes.clone();
-        let sector = offsets[frame].next_multiple_of(512);
+        let sector = offset.next_multiple_of(512);
         zeroed[sector..sector + 512].fill(0);
         match open(&FakeDisk::with_files([(name.clone(), zeroed)])) {
-            Err(LogError::Corrupt { offset, reason, .. }) => {
-                assert_eq!(offset, offsets[frame] as u64);
+            Err(LogError::Corrupt { offset: named, reason, .. }) => {
+                assert_eq!(named, offset as u64);
                 assert!(reason.contains("synced"), "{reason}");
             }
             other => panic!("frame {frame}: {other:?}"),

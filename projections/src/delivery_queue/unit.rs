@@ -1,7 +1,7 @@
 //! The queue of one batch.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, hash_map::Entry},
     sync::Arc,
 };
 
@@ -193,11 +193,13 @@ impl Unit {
         self.endpoints[place].outcomes += 1;
         self.touch(place, fact.position());
         let id = attempted.delivery;
-        if !self.deliveries.contains_key(&id) {
-            let Some(row) = store::load(connection, id)? else { return Ok(()) };
-            self.deliveries.insert(id, Cell { row, body: None });
-        }
-        let Some(cell) = self.deliveries.get_mut(&id) else { return Ok(()) };
+        let cell = match self.deliveries.entry(id) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let Some(row) = store::load(connection, id)? else { return Ok(()) };
+                entry.insert(Cell { row, body: None })
+            }
+        };
         if !settle(&mut cell.row, attempted, fact.record.recorded_at) {
             return Ok(());
         }

@@ -1,5 +1,7 @@
 //! Black-box tests of the read models: histories in, questions out.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests may stop a test")]
+
 mod contacts;
 mod deliveries;
 mod equality;
