@@ -194,7 +194,7 @@ impl History {
             16 => self.delete(whom),
             17 => self.announce(whom, spare),
             18 | 19 => self.endpoint(whom, spare),
-            20 | 21 | 22 => self.attempt(whom, spare),
+            20..=22 => self.attempt(whom, spare),
             _ => self.bucket(whom, spare),
         }
     }
@@ -212,8 +212,11 @@ impl History {
                 });
             }
         }
-        let properties =
-            if spare % 2 == 0 { Properties::new() } else { object(json!({"plan": "free", "n": spare})) };
+        let properties = if spare.is_multiple_of(2) {
+            Properties::new()
+        } else {
+            object(json!({"plan": "free", "n": spare}))
+        };
         let claim = IdentityEvent::Claimed(Claimed { at: self.now(), contact: id });
         let digest = u128::from(self.records.len() as u64).to_be_bytes();
         self.append(StreamName::identity("email", &digest), claim.encode().unwrap());
@@ -263,11 +266,11 @@ impl History {
         // Now and then a key that is attached already becomes primary.
         let known =
             self.contacts[index].keys.keys().find(|(k, _)| *k == kind).map(|(_, value)| value.clone());
-        let value = match known.filter(|_| spare % 3 == 0) {
+        let value = match known.filter(|_| spare.is_multiple_of(3)) {
             Some(value) => value,
             None => self.fresh_key(kind),
         };
-        let primary = spare % 2 == 0;
+        let primary = spare.is_multiple_of(2);
         let key = AttachedKey { kind, value: value.clone(), primary, via: Via::Attached };
         let at = self.now();
         self.contact_event(index, &ContactEvent::KeysAttached(KeysAttached { at, keys: vec![key] }));
@@ -316,7 +319,7 @@ impl History {
             stay,
             ModelStay { contact, bucket: bucket.clone(), epoch, entered_at: at, left_at: None },
         );
-        let announced = spare % 4 != 0;
+        let announced = !spare.is_multiple_of(4);
         let record = self.contact_event(
             index,
             &ContactEvent::BucketEntered(BucketEntered {
@@ -327,7 +330,7 @@ impl History {
                 epoch,
                 source: TransitionSource::Event,
                 announced,
-                max_dwell_at: (spare % 5 == 0).then_some(at.plus(1000)),
+                max_dwell_at: spare.is_multiple_of(5).then_some(at.plus(1000)),
                 dwell_anchor_at: None,
                 user_key: "u".into(),
                 email: None,
@@ -367,7 +370,7 @@ impl History {
         let active =
             self.stays.iter().find(|(_, s)| s.contact == contact && s.left_at.is_none()).map(|(id, _)| *id);
         if let Some(stay) = active {
-            self.end(index, stay, LeaveReason::Criteria, spare % 3 != 0);
+            self.end(index, stay, LeaveReason::Criteria, !spare.is_multiple_of(3));
         }
     }
 
@@ -385,7 +388,7 @@ impl History {
         self.contact_event(loser, &ContactEvent::MergedInto(MergedInto { at, survivor: survivor_id }));
         self.contacts[loser].live = false;
         self.contacts[loser].survivor = Some(survivor_id);
-        if spare % 3 == 0 {
+        if spare.is_multiple_of(3) {
             self.create(spare);
         }
         let taken = std::mem::take(&mut self.contacts[loser].keys);
@@ -469,7 +472,7 @@ impl History {
 
     pub fn announce(&mut self, whom: u8, spare: u8) {
         let Some(index) = self.live(whom) else { return };
-        let outbound_type = if spare % 2 == 0 { "contact.updated" } else { "contact.created" };
+        let outbound_type = if spare.is_multiple_of(2) { "contact.updated" } else { "contact.created" };
         let data = object(json!({"id": self.contacts[index].id, "properties": {"b": 1, "a": null}}));
         let event = Announced { at: self.now(), outbound_type: outbound_type.into(), data };
         let record = self.contact_event(index, &ContactEvent::Announced(event));
@@ -515,8 +518,8 @@ impl History {
         let set = SETS[usize::from(whom) % SETS.len()];
         let there: Vec<usize> =
             (0..self.endpoints.len()).filter(|index| !self.endpoints[*index].deleted).collect();
-        if there.is_empty() || spare % 4 == 0 && there.len() < 4 {
-            self.add_endpoint(set, spare % 8 == 0);
+        if there.is_empty() || spare.is_multiple_of(4) && there.len() < 4 {
+            self.add_endpoint(set, spare.is_multiple_of(8));
             return;
         }
         let index = there[usize::from(whom) % there.len()];
@@ -568,7 +571,7 @@ impl History {
             2 => AttemptResult::Retry { next_at: self.now().plus(5000) },
             _ => AttemptResult::Failed,
         };
-        let repeat = spare % 7 == 0;
+        let repeat = spare.is_multiple_of(7);
         self.outcome(id, result, repeat);
     }
 
@@ -621,7 +624,7 @@ impl History {
             _ if !self.versions.contains_key(&stream) => return self.define(name, "h0"),
             0 => return self.define(name, "h1"),
             1 => BucketEvent::Retired(Retired { at }),
-            2 => BucketEvent::Switched(Switched { at, enabled: whom % 2 == 0 }),
+            2 => BucketEvent::Switched(Switched { at, enabled: whom.is_multiple_of(2) }),
             3 => {
                 BucketEvent::BackfillStarted(BackfillStarted { at, criteria_hash: "h1".to_owned(), total: 9 })
             }

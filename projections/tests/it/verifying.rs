@@ -33,7 +33,6 @@ fn an_injected_difference_is_found_in_every_table() {
             .prepare(&format!("SELECT * FROM {name}"))
             .unwrap()
             .column_names()
-            .into_iter()
             .map(str::to_owned)
             .collect();
         // A changed value in the last column, a row too few, a row too many.
