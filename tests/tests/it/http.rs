@@ -42,6 +42,13 @@ impl Request {
         self.header("content-type", "application/json").body(body.to_string())
     }
 
+    /// The bytes in two halves: everything up to the middle of the body, and the rest.
+    pub fn split(&self) -> (Vec<u8>, Vec<u8>) {
+        let mut begin = self.bytes();
+        let rest = begin.split_off(begin.len() - self.body.len() / 2);
+        (begin, rest)
+    }
+
     fn bytes(&self) -> Vec<u8> {
         let length = format!("content-length: {}\r\n\r\n", self.body.len());
         [self.head.as_bytes(), length.as_bytes(), &self.body].concat()
@@ -72,11 +79,6 @@ impl Message {
     /// The body; `null` if it is no JSON.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
-    }
-
-    /// Status and body together, as tables compare them.
-    pub fn parts(&self) -> (u16, Value) {
-        (self.status(), self.json())
     }
 
     /// The body, if the status is as expected.
@@ -150,9 +152,9 @@ impl Connection {
         timeout(PATIENCE, exchange).await?
     }
 
-    /// Sends only, so that the answer is on its way while something else happens.
-    pub async fn begin(&mut self, request: &Request) -> io::Result<()> {
-        self.stream.write_all(&request.bytes()).await
+    /// Sends bytes as they are.
+    pub async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes).await
     }
 
     /// Reads the next answer.

@@ -1,0 +1,111 @@
+//! Endpoints of outbound webhooks.
+
+use serde_json::{Value, json};
+
+use super::{Table, error, members, site};
+use crate::{
+    http::Request,
+    receiver::Receiver,
+    server::{ADMIN, eventually},
+};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ap_40_to_ap_47_endpoints_from_creation_to_deletion() {
+    let receiver = Receiver::start().await;
+    let site = site();
+    let server = site.start();
+    let mut table = Table::default();
+    let body = json!({"url": receiver.url(), "eventTypes": ["bucket.entered", "bucket.entered", "contact.created"], "description": "shop"});
+    let created = server.post("/v1/admin/webhooks", &body).await.expect(201);
+    let id = created["id"].as_str().unwrap().to_owned();
+    let secret = created["secret"].as_str().unwrap();
+    table.same("AP-47", (secret.starts_with("whsec_"), secret.len()), (true, 50));
+    table.same("AP-47", created["secretPrefix"].as_str(), secret.get(..12));
+    table.same("AP-48", &created["eventTypes"], &json!(["bucket.entered", "contact.created"]));
+    let path = format!("/v1/admin/webhooks/{id}");
+    let shown = server.get(&path).await;
+    let expected = json!({
+        "id": id, "url": receiver.url(), "description": "shop", "kind": "webhook", "config": null, "status": "enabled",
+        "organizationId": null, "lastDeliveryAt": null, "secretPrefix": created["secretPrefix"],
+    });
+    table.row("AP-42", &shown, 200, &expected);
+    table.same("AP-42", members(&shown.json()).contains(&"secret"), false);
+    table.row("AP-40", &server.get("/v1/admin/webhooks").await, 200, &json!({"total": 1, "endpoints": [{"id": id}]}));
+
+    table.row("AP-43", &server.patch(&path, &json!({"description": null, "disabled": true})).await, 200,
+        &json!({"id": id, "description": null, "status": "disabled"}));
+    table.row("AP-40", &server.get("/v1/admin/webhooks").await, 200, &json!({"total": 1, "endpoints": [{"status": "disabled"}]}));
+    table.row("AP-40", &server.get("/v1/admin/webhooks?includeDisabled=false").await, 200, &json!({"total": 0, "endpoints": []}));
+
+    // OB-177: a test reaches a disabled endpoint, too.
+    let test = server.send(Request::new("POST", &format!("{path}/test")).key(ADMIN)).await;
+    table.row("AP-46", &test, 202, &json!({"enqueued": true, "eventType": "webhook.test"}));
+    eventually("the test arrives", async || !receiver.arrivals().is_empty()).await;
+    let arrival = receiver.arrivals()[0].request.clone();
+    table.same("OB-176", arrival.header("webhook-id"), test.json()["webhookId"].as_str());
+    let envelope = arrival.json();
+    table.same("AP-46", &envelope["type"], &json!("webhook.test"));
+    table.same("AP-46", members(&envelope["data"]), vec!["endpointId", "message", "sentAt", "to", "userId"]);
+
+    let rotated = server.send(Request::new("POST", &format!("{path}/rotate-secret")).key(ADMIN)).await;
+    table.row("AP-45", &rotated, 200, &json!({"id": id, "previousSecretExpiresAt": null}));
+    table.same("AP-45", rotated.json()["secret"] == created["secret"], false);
+    let overlap = server.post(&format!("{path}/rotate-secret"), &json!({"overlapHours": 1})).await.expect(200);
+    table.same("AP-45", overlap["previousSecretExpiresAt"].is_string(), true);
+    table.row("AP-45", &server.post(&format!("{path}/rotate-secret"), &json!({"overlapHours": 169})).await, 400, &json!({"success": false}));
+    server.send(Request::new("POST", &format!("{path}/test")).key(ADMIN)).await.expect(202);
+    eventually("the second test arrives", async || receiver.arrivals().len() == 2).await;
+    let signatures = receiver.arrivals()[1].request.header("webhook-signature").unwrap_or_default().to_owned();
+    table.same("AP-45 both secrets sign", signatures.split(' ').filter(|part| part.starts_with("v1,")).count(), 2);
+
+    // Endpoints and secrets survive a restart.
+    server.stop();
+    let server = site.start();
+    table.row("AP-42", &server.get(&path).await, 200, &json!({"secretPrefix": overlap["secretPrefix"], "status": "disabled"}));
+    let gone = error("Webhook endpoint not found");
+    table.row("AP-44", &server.delete(&path).await, 200, &json!({"deleted": true}));
+    table.row("AP-44", &server.delete(&path).await, 404, &gone);
+    table.row("AP-42", &server.get(&path).await, 404, &gone);
+    table.row("AP-43", &server.patch(&path, &json!({"disabled": false})).await, 404, &gone);
+    table.row("AP-46", &server.post(&format!("{path}/test"), &json!({})).await, 404, &gone);
+    table.row("AP-45", &server.post(&format!("{path}/rotate-secret"), &json!({})).await, 404, &gone);
+    table.row("AP-42", &server.get("/v1/admin/webhooks/x").await, 400, &json!({"success": false}));
+    table.row("AP-40", &server.get("/v1/admin/webhooks").await, 200, &json!({"total": 0}));
+    table.end();
+}
+
+#[tokio::test]
+async fn ap_41_to_ap_49_refused_endpoints() {
+    let server = site().with("OUTBOUND_WEBHOOK_ALLOW_HTTP", "false").with("OUTBOUND_WEBHOOK_ALLOW_PRIVATE", "false").start();
+    let mut table = Table::default();
+    let with = |key: &str, value: Value| {
+        let mut body = json!({"url": "https://hooks.example.com/x", "eventTypes": ["bucket.entered"]});
+        body[key] = value;
+        body
+    };
+    for (id, body) in [
+        ("AP-41", json!({})),
+        ("AP-41", json!({"url": "https://hooks.example.com/x"})),
+        ("AP-41", with("eventTypes", json!([]))),
+        ("AP-48", with("eventTypes", json!(["bucket.exploded"]))),
+        ("AP-48", with("eventTypes", json!(["webhook.test"]))),
+        ("AP-48", with("kind", json!("fax"))),
+        ("AP-41", with("description", json!("x".repeat(501)))),
+        ("AP-41", with("disabled", json!("no"))),
+    ] {
+        table.row(id, &server.post("/v1/admin/webhooks", &body).await, 400, &json!({"success": false}));
+    }
+    for url in ["no url", "ftp://example.com/x", "javascript:alert(1)", "http://example.com/x", "https://user:pw@example.com/x",
+        "https://127.0.0.1/x", "https://10.0.0.1/x", "https://169.254.169.254/latest", "https://[::1]/x", "https://localhost/x"]
+    {
+        let answer = server.post("/v1/admin/webhooks", &with("url", json!(url))).await;
+        table.same(&format!("AP-49 {url}"), answer.status(), 400);
+    }
+    let created = server.post("/v1/admin/webhooks", &with("disabled", json!(true))).await;
+    table.row("AP-41", &created, 201, &json!({"status": "disabled"}));
+    let path = format!("/v1/admin/webhooks/{}", created.json()["id"].as_str().unwrap_or_default());
+    let inside = server.patch(&path, &json!({"url": "https://192.168.1.1/"})).await;
+    table.same("OB-196", inside.status(), 400);
+    table.row("OB-196", &server.get(&path).await, 200, &json!({"url": "https://hooks.example.com/x"}));
+    table.end();
+}
