@@ -115,10 +115,8 @@ async fn serve(
     mut interrupt: Interrupt,
 ) -> anyhow::Result<ExitCode> {
     let system = System::open(options).await?;
-    if bootstrap {
-        if let Some(created) = system.engine.keys().bootstrap().await? {
-            output::notice(format_args!("first API key, for events only, shown this once: {}", created.key));
-        }
+    if bootstrap && let Some(created) = system.engine.keys().bootstrap().await? {
+        output::notice(format_args!("first API key, for events only, shown this once: {}", created.key));
     }
     if settings.admin_key.is_none() && system.engine.keys().list(false).len() <= 1 {
         let advice =

@@ -82,7 +82,7 @@ impl System {
             ReadModels::open(&options.data.read_models()).context("the read models cannot be opened")?;
         let runner = Runner::start(Arc::clone(&shared_log), read_models.clone())?;
         let began = Instant::now();
-        caught_up(&*log, &read_models).await?;
+        caught_up(&log, &read_models).await?;
         tracing::info!(took = ?began.elapsed(), "read models caught up");
         let mut settings = mainspring_actors::Options::new(
             shared_log,
@@ -112,7 +112,7 @@ impl System {
 
     /// Waits until the read models reflect everything that is durable now.
     pub async fn settled(&self) -> anyhow::Result<()> {
-        caught_up(&*self.log, &self.read_models).await
+        caught_up(&self.log, &self.read_models).await
     }
 
     /// Stops in order: calls, deliveries, read models, the log. Everything acknowledged is durable before and after.

@@ -6,7 +6,13 @@ use anyhow::Context;
 use mainspring_schemas::Timestamp;
 use sha2::{Digest, Sha256};
 
-use super::{ClockChoice, Format, cdnow, mapping::Mapping, ndjson, row::Row, separated};
+use super::{
+    ClockChoice, Format, cdnow,
+    mapping::Mapping,
+    ndjson,
+    row::Row,
+    separated::{self, Table},
+};
 use crate::exit::Fault;
 
 /// Where one record stands.
@@ -73,7 +79,7 @@ impl History {
             Format::Cdnow => (Reading::Cdnow, lines(&bytes, cdnow::is_head), Vec::new()),
             Format::Ndjson => (Reading::Ndjson, lines(&bytes, |_| false), Vec::new()),
             Format::Csv => {
-                let (head, places, bad) = separated::split(&bytes).map_err(Fault::usage)?;
+                let Table { head, places, bad } = separated::split(&bytes).map_err(Fault::usage)?;
                 (Reading::Csv(Mapping::new(map, &head).map_err(Fault::usage)?), places, bad)
             }
         };

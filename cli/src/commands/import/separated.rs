@@ -9,8 +9,18 @@ use super::{
 /// Bytes of a cursor's buffer: rows are read one by one.
 const BUFFER: usize = 512;
 
-/// The head of a file and the places of its rows; a row whose quotes span lines is one row.
-pub fn split(bytes: &[u8]) -> Result<(Vec<String>, Vec<Place>, Vec<BadLine>), String> {
+/// A file cut into its parts.
+pub struct Table {
+    /// Names of the columns.
+    pub head: Vec<String>,
+    /// Where the rows are.
+    pub places: Vec<Place>,
+    /// Rows that are none.
+    pub bad: Vec<BadLine>,
+}
+
+/// Finds the head of a file and the places of its rows; a row whose quotes span lines is one row.
+pub fn split(bytes: &[u8]) -> Result<Table, String> {
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(bytes);
     let head = reader.headers().map_err(|error| format!("the head of the file cannot be read: {error}"))?;
     let head: Vec<String> = head.iter().map(|name| name.trim_matches('\u{feff}').trim().to_owned()).collect();
@@ -19,7 +29,7 @@ pub fn split(bytes: &[u8]) -> Result<(Vec<String>, Vec<Place>, Vec<BadLine>), St
     loop {
         let start = reader.position().clone();
         match reader.read_byte_record(&mut record) {
-            Ok(false) => return Ok((head, places, bad)),
+            Ok(false) => return Ok(Table { head, places, bad }),
             Ok(true) => {
                 let line = record.position().map_or_else(|| start.line(), csv::Position::line);
                 if record.len() == head.len() {

@@ -32,15 +32,13 @@ pub async fn stream(who: &str, log: &Arc<dyn EventLog>, secret: &[u8; 32]) -> an
 }
 
 async fn contact(who: &str, directory: &Directory) -> anyhow::Result<Option<ContactId>> {
-    if let Ok(id) = who.parse::<ContactId>() {
-        if let Some(answers) = directory.answers_for(id).await? {
-            if answers != id {
-                output::notice(format_args!(
-                    "{id} was merged: this is {answers}; the old part is contact-{id}"
-                ));
-            }
-            return Ok(Some(answers));
+    if let Ok(id) = who.parse::<ContactId>()
+        && let Some(answers) = directory.answers_for(id).await?
+    {
+        if answers != id {
+            output::notice(format_args!("{id} was merged: this is {answers}; the old part is contact-{id}"));
         }
+        return Ok(Some(answers));
     }
     for kind in KeyKind::ALL {
         let Some(key) = IdentityKey::new(kind, who) else { continue };
