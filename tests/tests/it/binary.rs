@@ -46,8 +46,8 @@ fn build() -> PathBuf {
     assert!(output.status.success(), "the binary cannot be built");
     let lines = String::from_utf8(output.stdout).unwrap();
     let messages = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let executables = messages.filter_map(|message| message["executable"].as_str().map(PathBuf::from));
-    executables.last().expect("cargo names the executable")
+    let mut executables = messages.filter_map(|message| message["executable"].as_str().map(PathBuf::from));
+    executables.next_back().expect("cargo names the executable")
 }
 
 /// A command that inherits nothing that could configure it.

@@ -74,9 +74,7 @@ fn calculate(orders: &BTreeMap<String, Vec<i64>>, until: i64) -> Value {
             figures.entry(bucket).or_default().2 += 1;
         }
     }
-    let shape = |(entered, left, members): &(u64, u64, u64)| {
-        json!({"entered": entered, "left": left, "members": members})
-    };
+    let shape = |(entered, left, members): &(u64, u64, u64)| json!({"entered": entered, "left": left, "members": members});
     let buckets: serde_json::Map<String, Value> =
         figures.iter().map(|(bucket, figure)| ((*bucket).to_owned(), shape(figure))).collect();
     json!({"records": records, "buckets": buckets})
@@ -99,7 +97,9 @@ fn imported(data: &Path, until: &str) -> Value {
 #[test]
 fn an_import_agrees_with_the_obvious_calculation_at_every_end() {
     let orders = orders();
-    for until in ["1997-01-01T00:00:00Z", "1997-05-15T12:00:00Z", "1998-07-01T00:00:00Z", "1998-09-29T00:00:00.001Z"] {
+    for until in
+        ["1997-01-01T00:00:00Z", "1997-05-15T12:00:00Z", "1998-07-01T00:00:00Z", "1998-09-29T00:00:00.001Z"]
+    {
         let directory = tempfile::tempdir().unwrap();
         let found = imported(&directory.path().join("data"), until);
         assert_eq!(found, calculate(&orders, until.parse::<Timestamp>().unwrap().0), "{until}");

@@ -18,7 +18,8 @@ use crate::{
     server::{ADMIN, Server, Site, eventually},
 };
 
-const BUYERS: &str = "id: buyers\nname: Buyers\nenabled: true\ncriteria: {event: order.placed, count: {gte: 2}}\n";
+const BUYERS: &str =
+    "id: buyers\nname: Buyers\nenabled: true\ncriteria: {event: order.placed, count: {gte: 2}}\n";
 const ANY_BUYER: &str = "id: buyers\nname: Buyers\nenabled: true\ncriteria: {event: order.placed}\n";
 
 fn order(user: &str) -> Value {
@@ -35,7 +36,8 @@ async fn built(server: &Server, bucket: &str) {
 
 async fn members(server: &Server, bucket: &str) -> Vec<String> {
     let stays = server.all(&format!("/v1/admin/buckets/{bucket}/members"), "members").await;
-    let mut users: Vec<String> = stays.iter().map(|stay| stay["userId"].as_str().unwrap().to_owned()).collect();
+    let mut users: Vec<String> =
+        stays.iter().map(|stay| stay["userId"].as_str().unwrap().to_owned()).collect();
     users.sort();
     users
 }
@@ -101,7 +103,10 @@ async fn lv_11_a_request_under_way_is_answered_before_the_end() {
     let (code, stderr) = server.process.end();
     assert_eq!(code, Some(0), "{stderr}");
     let server = site.start();
-    assert_eq!(server.get("/v1/contacts/find?userId=late").await.expect(200)["contacts"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        server.get("/v1/contacts/find?userId=late").await.expect(200)["contacts"].as_array().unwrap().len(),
+        1
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -132,7 +137,10 @@ async fn cf_41_and_oc_02_how_processes_end() {
     server.get("/v1/health").await.expect(200);
     server.stop();
 
-    site.define("broken", "id: broken\nname: Broken\nenabled: true\ncriteria: {event: x, count: {around: 2}}\n");
+    site.define(
+        "broken",
+        "id: broken\nname: Broken\nenabled: true\ncriteria: {event: x, count: {around: 2}}\n",
+    );
     let (code, stderr) = site.spawn().end();
     assert_eq!(code, Some(2), "{stderr}");
     assert!(stderr.contains("broken.yaml:4"), "{stderr}");
@@ -158,7 +166,12 @@ async fn bk_180_to_bk_203_definitions_change_between_runs() {
     let before = journal::read(&site.data()).await.len();
     site.start().stop();
     let after = journal::read(&site.data()).await;
-    assert_eq!(after.len(), before, "{:?}", after[before..].iter().map(|entry| &entry.record.event_type).collect::<Vec<_>>());
+    assert_eq!(
+        after.len(),
+        before,
+        "{:?}",
+        after[before..].iter().map(|entry| &entry.record.event_type).collect::<Vec<_>>()
+    );
 
     // Wider criteria: who meets them joins silently.
     site.define("buyers", ANY_BUYER);
@@ -204,7 +217,8 @@ async fn read_models_come_back_equal_and_send_nothing_again() {
         server.post("/v1/events", &order(&format!("u{n:02}"))).await.expect(202);
     }
     eventually("all settled", async || {
-        let delivered = server.get("/v1/admin/webhooks/deliveries?status=delivered&limit=100").await.expect(200);
+        let delivered =
+            server.get("/v1/admin/webhooks/deliveries?status=delivered&limit=100").await.expect(200);
         delivered["deliveries"].as_array().unwrap().len() == 20
     })
     .await;
@@ -267,7 +281,10 @@ async fn an_import_is_history_to_the_server() {
     assert_eq!(members(&server, "buyers").await, ["a"]);
     let found = server.get("/v1/contacts/find?userId=b").await.expect(200);
     assert_eq!(found["contacts"][0]["properties"], json!({"plan": "pro"}));
-    assert_eq!(server.post("/v1/events", &order("b")).await.expect(202)["buckets"]["entered"], json!(["buyers", "recent"]));
+    assert_eq!(
+        server.post("/v1/events", &order("b")).await.expect(202)["buckets"]["entered"],
+        json!(["buyers", "recent"])
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -278,7 +295,10 @@ async fn bk_188_a_killed_back_fill_goes_on_and_decides_everybody_once() {
     let site = Site::new(&[]);
     let mut text = String::new();
     for n in 0..3_000 {
-        text.push_str(&format!("{{\"name\":\"order.placed\",\"userId\":\"u{:04}\",\"timestamp\":\"2026-01-01T00:00:00Z\"}}\n", n % 2_000));
+        text.push_str(&format!(
+            "{{\"name\":\"order.placed\",\"userId\":\"u{:04}\",\"timestamp\":\"2026-01-01T00:00:00Z\"}}\n",
+            n % 2_000
+        ));
     }
     let (code, _, stderr) = import(&site, &text, &[]);
     assert_eq!(code, Some(0), "{stderr}");

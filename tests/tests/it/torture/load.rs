@@ -58,7 +58,7 @@ impl Sent {
             body["idempotencyKey"] = json!(format!("key-{n}"));
         }
         // Half the people are also known by an address, from some event on.
-        if n % 7 == 0 && self.person.ends_with(['0', '2', '4', '6', '8']) {
+        if n.is_multiple_of(7) && self.person.ends_with(['0', '2', '4', '6', '8']) {
             body["email"] = json!(format!("{}@example.com", self.person));
         }
         body

@@ -3,6 +3,7 @@
 //! `MAINSPRING_TEST_SEED` repeats the draws of a run; the moments at which the machine is killed depend on it, too.
 
 mod load;
+mod merges;
 mod model;
 
 use std::{
@@ -56,7 +57,7 @@ async fn nothing_acknowledged_is_lost_and_nothing_happens_twice() {
         // Proof on a copy, so that the next start recovers what the kill left behind and nothing else.
         let copy = tempfile::tempdir().unwrap();
         copy_tree(&site.data(), copy.path());
-        prove_copy(copy.path(), &ledger.lock(), round).await;
+        prove_copy(copy.path(), &ledger, round).await;
         if random.percent(50) {
             let mut process = site.spawn();
             tokio::time::sleep(Duration::from_millis(random.between(0, 150))).await;
@@ -88,9 +89,9 @@ async fn nothing_acknowledged_is_lost_and_nothing_happens_twice() {
     assert!(story.stored > 200 && story.found.len() > 100, "too little happened to prove anything");
 }
 
-async fn prove_copy(data: &Path, ledger: &Ledger, round: usize) {
+async fn prove_copy(data: &Path, ledger: &Mutex<Ledger>, round: usize) {
     let entries = journal::read(data).await;
-    Story::of(&entries, ledger).prove(false);
+    Story::of(&entries, &ledger.lock()).prove(false);
     let (code, document) = binary::verify(data);
     assert_eq!(code, Some(0), "after kill {round}: {document:#}");
 }

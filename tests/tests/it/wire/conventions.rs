@@ -31,10 +31,25 @@ async fn ht_02_to_ht_05_bodies() {
         ("HT-03 no body", events(), 400, json!({"success": false, "error": {"name": "ZodError"}})),
         ("HT-04", typed("application/json", "{bad"), 400, error("Malformed JSON in request body")),
         ("HT-04", typed("application/json", ""), 400, json!({"success": false})),
-        ("HT-04 twice", typed("application/json", r#"{"name":"x","userId":"a","userId":"b"}"#), 202, json!({"contactKey": "b"})),
+        (
+            "HT-04 twice",
+            typed("application/json", r#"{"name":"x","userId":"a","userId":"b"}"#),
+            202,
+            json!({"contactKey": "b"}),
+        ),
         ("HS-04 list", typed("application/json", "[]"), 400, json!({"success": false})),
-        ("HT-05 unknown", events().json(&json!({"name": "x", "userId": "u1", "new": {"a": 1}})), 202, json!({"stored": true})),
-        ("HT-05 null", events().json(&json!({"name": "x", "userId": "u1", "email": null})), 400, json!({"success": false})),
+        (
+            "HT-05 unknown",
+            events().json(&json!({"name": "x", "userId": "u1", "new": {"a": 1}})),
+            202,
+            json!({"stored": true}),
+        ),
+        (
+            "HT-05 null",
+            events().json(&json!({"name": "x", "userId": "u1", "email": null})),
+            400,
+            json!({"success": false}),
+        ),
         ("HT-05 query", Request::new("GET", "/v1/contacts/find?userId=u1&new=1").key(ADMIN), 200, json!({})),
     ] {
         table.row(id, &server.send(request).await, status, &body);
@@ -74,14 +89,36 @@ async fn ht_08_paths_and_methods() {
 async fn ht_09_and_ht_60_numbers_and_words_in_queries() {
     let server = site().start();
     let mut table = Table::default();
-    for query in ["limit=", "limit=1.5", "limit=0", "limit=101", "limit=-1", "limit=%2B5", "limit=1e1", "limit=5&limit=6",
-        "offset=-1", "offset=x", "offset=10001", "enabled=1", "enabled=TRUE"]
-    {
+    for query in [
+        "limit=",
+        "limit=1.5",
+        "limit=0",
+        "limit=101",
+        "limit=-1",
+        "limit=%2B5",
+        "limit=1e1",
+        "limit=5&limit=6",
+        "offset=-1",
+        "offset=x",
+        "offset=10001",
+        "enabled=1",
+        "enabled=TRUE",
+    ] {
         let answer = server.get(&format!("/v1/admin/buckets?{query}")).await;
-        table.row(&format!("HT-09 {query}"), &answer, 400, &json!({"success": false, "error": {"name": "ZodError"}}));
+        table.row(
+            &format!("HT-09 {query}"),
+            &answer,
+            400,
+            &json!({"success": false, "error": {"name": "ZodError"}}),
+        );
     }
     let all = server.get("/v1/admin/buckets").await;
-    table.row("HT-60", &all, 200, &json!({"total": 2, "limit": 50, "offset": 0, "buckets": [{"id": "buyers"}, {"id": "pro"}]}));
+    table.row(
+        "HT-60",
+        &all,
+        200,
+        &json!({"total": 2, "limit": 50, "offset": 0, "buckets": [{"id": "buyers"}, {"id": "pro"}]}),
+    );
     let page = server.get("/v1/admin/buckets?limit=1&offset=1").await;
     table.row("HT-60", &page, 200, &json!({"total": 2, "limit": 1, "offset": 1, "buckets": [{"id": "pro"}]}));
     let none = server.get("/v1/admin/buckets?enabled=false").await;
@@ -103,29 +140,66 @@ async fn ht_10_to_ht_32_what_is_wrong_is_told_in_full() {
     }
     let long = |length: usize| "x".repeat(length);
     let deep = |levels: usize| (1..levels).fold(json!({}), |inside, _| json!({ "a": inside }));
-    let wide: Value = (0..1001).map(|n| (n.to_string(), Value::from(n))).collect::<serde_json::Map<_, _>>().into();
+    let wide: Value =
+        (0..1001).map(|n| (n.to_string(), Value::from(n))).collect::<serde_json::Map<_, _>>().into();
     for (id, body, expected) in [
         ("HS-04 {}", json!({}), wanted(&[("invalid_type", "name")])),
         ("HT-10 userId", json!({"name": "x", "userId": "a\0b"}), wanted(&[("custom", "userId")])),
-        ("HT-10 name", json!({"name": "x\0", "userId": "u"}), wanted(&[("custom", "name"), ("custom", "name")])),
-        ("HT-32 order", json!({"name": 5, "email": "nope", "userId": "", "eventProperties": [], "timestamp": "soon"}),
-            wanted(&[("invalid_type", "name"), ("invalid_format", "email"), ("too_small", "userId"),
-                ("invalid_type", "eventProperties"), ("invalid_format", "timestamp")])),
-        ("HT-51 deep", json!({"name": "x", "userId": "u", "eventProperties": deep(66)}), wanted(&[("custom", "eventProperties")])),
-        ("HT-51 wide", json!({"name": "x", "userId": "u", "contactProperties": wide}), wanted(&[("custom", "contactProperties")])),
+        (
+            "HT-10 name",
+            json!({"name": "x\0", "userId": "u"}),
+            wanted(&[("custom", "name"), ("custom", "name")]),
+        ),
+        (
+            "HT-32 order",
+            json!({"name": 5, "email": "nope", "userId": "", "eventProperties": [], "timestamp": "soon"}),
+            wanted(&[
+                ("invalid_type", "name"),
+                ("invalid_format", "email"),
+                ("too_small", "userId"),
+                ("invalid_type", "eventProperties"),
+                ("invalid_format", "timestamp"),
+            ]),
+        ),
+        (
+            "HT-51 deep",
+            json!({"name": "x", "userId": "u", "eventProperties": deep(66)}),
+            wanted(&[("custom", "eventProperties")]),
+        ),
+        (
+            "HT-51 wide",
+            json!({"name": "x", "userId": "u", "contactProperties": wide}),
+            wanted(&[("custom", "contactProperties")]),
+        ),
         ("HT-52 empty", json!({"name": "", "userId": "u"}), wanted(&[("too_small", "name")])),
         ("HT-52 long", json!({"name": long(201), "userId": "u"}), wanted(&[("too_big", "name")])),
         ("HT-52 blank", json!({"name": "  ", "userId": "u"}), wanted(&[("custom", "name")])),
         ("HT-53 userId", json!({"name": "x", "userId": long(513)}), wanted(&[("too_big", "userId")])),
-        ("HT-53 anonymousId", json!({"name": "x", "userId": "u", "anonymousId": long(201)}), wanted(&[("too_big", "anonymousId")])),
-        ("HT-54", json!({"name": "x", "userId": "u", "idempotencyKey": long(513)}), wanted(&[("too_big", "idempotencyKey")])),
-        ("HT-06", json!({"name": "x", "userId": "u", "timestamp": "2026-02-30T00:00:00Z"}), wanted(&[("invalid_format", "timestamp")])),
+        (
+            "HT-53 anonymousId",
+            json!({"name": "x", "userId": "u", "anonymousId": long(201)}),
+            wanted(&[("too_big", "anonymousId")]),
+        ),
+        (
+            "HT-54",
+            json!({"name": "x", "userId": "u", "idempotencyKey": long(513)}),
+            wanted(&[("too_big", "idempotencyKey")]),
+        ),
+        (
+            "HT-06",
+            json!({"name": "x", "userId": "u", "timestamp": "2026-02-30T00:00:00Z"}),
+            wanted(&[("invalid_format", "timestamp")]),
+        ),
     ] {
         let answer = event(&server, body).await;
         table.same(id, (answer.status(), issues(&answer)), (400, expected));
         let body = answer.json();
         let message = body["error"]["message"].as_str().unwrap_or_default();
-        table.same("HT-32 message", serde_json::from_str::<Value>(message).ok(), Some(body["issues"].clone()));
+        table.same(
+            "HT-32 message",
+            serde_json::from_str::<Value>(message).ok(),
+            Some(body["issues"].clone()),
+        );
         table.same("HT-20", (&body["success"], &body["error"]["name"]), (&json!(false), &json!("ZodError")));
     }
     for (id, body) in [
@@ -147,7 +221,12 @@ async fn ht_10_to_ht_32_what_is_wrong_is_told_in_full() {
     let small = event(&server, json!({"name": "", "userId": "u"})).await.json()["issues"][0].clone();
     table.same("HT-32", members(&small), vec!["code", "inclusive", "message", "minimum", "origin", "path"]);
     // HT-35: what was refused left nothing behind.
-    table.row("HT-35", &server.get("/v1/contacts/find?userId=u&email=nope%40x.io").await, 200, &json!({"contacts": [{"externalId": "u"}]}));
+    table.row(
+        "HT-35",
+        &server.get("/v1/contacts/find?userId=u&email=nope%40x.io").await,
+        200,
+        &json!({"contacts": [{"externalId": "u"}]}),
+    );
     table.end();
 }
 
@@ -163,7 +242,9 @@ async fn ht_40_to_ht_42_headers() {
         let id = answer.header("x-request-id").unwrap_or_default();
         table.same("HT-40 a UUID is made", (id.len(), id.split('-').count()), (36, 5));
     }
-    for request in [Request::new("GET", "/v1/nothing"), events().body("x"), Request::new("POST", "/v1/events")] {
+    for request in
+        [Request::new("GET", "/v1/nothing"), events().body("x"), Request::new("POST", "/v1/events")]
+    {
         let answer = server.send(request.header("x-request-id", "r1")).await;
         table.same("HT-40 on errors", answer.header("x-request-id"), Some("r1"));
         table.same("HT-41 on errors", answer.header("x-content-type-options"), Some("nosniff"));
@@ -180,9 +261,14 @@ async fn ht_40_to_ht_42_headers() {
     table.same("HT-42 open", answer.header("access-control-allow-origin"), Some("*"));
     let admin = server.get("/v1/admin/buckets").await;
     table.same("HT-42 closed", admin.header("access-control-allow-origin"), None);
-    let preflight = Request::new("OPTIONS", "/v1/events").header("access-control-request-headers", "authorization");
+    let preflight =
+        Request::new("OPTIONS", "/v1/events").header("access-control-request-headers", "authorization");
     let preflight = server.send(preflight).await;
-    table.same("HT-42", (preflight.status(), preflight.header("access-control-allow-headers")), (204, Some("authorization")));
+    table.same(
+        "HT-42",
+        (preflight.status(), preflight.header("access-control-allow-headers")),
+        (204, Some("authorization")),
+    );
     table.end();
 }
 

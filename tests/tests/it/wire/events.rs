@@ -16,16 +16,41 @@ async fn event(server: &Server, body: Value) -> Message {
 async fn dp_01_to_dp_12_ingest_answers() {
     let server = site().start();
     let mut table = Table::default();
-    let order = || json!({"name": "order.placed", "userId": "u1", "eventProperties": {"nested": {"a": [1, null]}}});
+    let order =
+        || json!({"name": "order.placed", "userId": "u1", "eventProperties": {"nested": {"a": [1, null]}}});
     let first = event(&server, order()).await;
-    table.row("DP-11", &first, 202, &json!({"stored": true, "exits": [], "contactKey": "u1", "buckets": {"entered": [], "left": []}}));
+    table.row(
+        "DP-11",
+        &first,
+        202,
+        &json!({"stored": true, "exits": [], "contactKey": "u1", "buckets": {"entered": [], "left": []}}),
+    );
     let body = first.json();
-    table.same("DP-12", (body["eventId"].as_str().map(str::len), body["contactId"].as_str().map(str::len)), (Some(36), Some(36)));
-    table.row("DP-12", &event(&server, order()).await, 202, &json!({"buckets": {"entered": ["buyers"], "left": []}}));
+    table.same(
+        "DP-12",
+        (body["eventId"].as_str().map(str::len), body["contactId"].as_str().map(str::len)),
+        (Some(36), Some(36)),
+    );
+    table.row(
+        "DP-12",
+        &event(&server, order()).await,
+        202,
+        &json!({"buckets": {"entered": ["buyers"], "left": []}}),
+    );
     let pro = json!({"name": "x", "userId": "u1", "contactProperties": {"plan": "pro", "seats": 3}});
-    table.row("DP-06", &event(&server, pro).await, 202, &json!({"buckets": {"entered": ["pro"], "left": []}}));
+    table.row(
+        "DP-06",
+        &event(&server, pro).await,
+        202,
+        &json!({"buckets": {"entered": ["pro"], "left": []}}),
+    );
     let cleared = json!({"name": "x", "userId": "u1", "contactProperties": {"plan": null}});
-    table.row("DP-06", &event(&server, cleared).await, 202, &json!({"buckets": {"entered": [], "left": ["pro"]}}));
+    table.row(
+        "DP-06",
+        &event(&server, cleared).await,
+        202,
+        &json!({"buckets": {"entered": [], "left": ["pro"]}}),
+    );
     let found = server.get("/v1/contacts/find?userId=u1").await;
     table.same("DP-05, DP-06", &found.json()["contacts"][0]["properties"], &json!({"seats": 3}));
 
@@ -45,7 +70,12 @@ async fn dp_01_to_dp_12_ingest_answers() {
     let late = json!({"name": "x", "userId": "u1", "timestamp": "2999-01-01T00:00:00Z"});
     table.row("DP-09", &event(&server, late).await, 400, &json!({}));
     let lists = json!({"name": "x", "userId": "u1", "email": "u1@example.com", "lists": {"news": true}});
-    table.row("DP-13", &event(&server, lists).await, 202, &json!({"stored": true, "listsError": "Unknown list: news"}));
+    table.row(
+        "DP-13",
+        &event(&server, lists).await,
+        202,
+        &json!({"stored": true, "listsError": "Unknown list: news"}),
+    );
     let lists = json!({"name": "x", "userId": "u1", "lists": {"news": "yes"}});
     table.row("DP-07", &event(&server, lists).await, 400, &json!({"success": false}));
     table.end();
@@ -72,10 +102,20 @@ async fn ik_01_to_ik_07_repeats() {
     let again = server.send(request("u1", "free", Some("k"), None)).await;
     table.row("IK-02", &again, 202, &json!({"stored": false, "exits": [], "contactKey": "u1", "duplicate": {"eventId": id, "sameRequest": true}}));
     let other = server.send(request("u1", "pro", Some("k"), None)).await;
-    table.row("IK-02", &other, 202, &json!({"stored": false, "duplicate": {"eventId": id, "sameRequest": false}}));
+    table.row(
+        "IK-02",
+        &other,
+        202,
+        &json!({"stored": false, "duplicate": {"eventId": id, "sameRequest": false}}),
+    );
     let found = server.get("/v1/contacts/find?userId=u1").await;
     table.same("IK-04", &found.json()["contacts"][0]["properties"], &json!({"plan": "free"}));
-    table.row("IK-03 per contact", &server.send(request("u2", "free", Some("k"), None)).await, 202, &json!({"stored": true}));
+    table.row(
+        "IK-03 per contact",
+        &server.send(request("u2", "free", Some("k"), None)).await,
+        202,
+        &json!({"stored": true}),
+    );
     for (id, key, header, stored) in [
         ("HS-02", Some("K1"), Some("K2"), true),
         ("HS-02", Some("K1"), None, true),
@@ -93,7 +133,12 @@ async fn ik_01_to_ik_07_repeats() {
     server.send(request("u4", "free", Some("of-u4"), None)).await.expect(202);
     server.put("/v1/contacts", &json!({"userId": "u4", "email": "four@example.com"})).await.expect(200);
     server.put("/v1/contacts", &json!({"userId": "u3", "email": "four@example.com"})).await.expect(200);
-    table.row("IK-03", &server.send(request("u3", "free", Some("of-u4"), None)).await, 202, &json!({"stored": false}));
+    table.row(
+        "IK-03",
+        &server.send(request("u3", "free", Some("of-u4"), None)).await,
+        202,
+        &json!({"stored": false}),
+    );
     table.end();
 }
 
@@ -106,7 +151,13 @@ async fn ik_06_of_concurrent_repeats_one_is_stored() {
             let request = Request::new("POST", "/v1/events").key(ADMIN).json(&body);
             let address = server.address;
             tokio::spawn(async move {
-                crate::http::Connection::open(address).await.unwrap().send(&request).await.unwrap().expect(202)
+                crate::http::Connection::open(address)
+                    .await
+                    .unwrap()
+                    .send(&request)
+                    .await
+                    .unwrap()
+                    .expect(202)
             })
         })
         .collect();
@@ -153,7 +204,9 @@ async fn dp_15_batches_answer_item_by_item() {
     table.row("DP-15", &answer, 202, &expected);
     let results = answer.json()["results"].clone();
     table.same("DP-15", &results[2]["duplicate"]["eventId"], &results[0]["eventId"]);
-    for (id, body) in [("DP-15", json!({})), ("DP-15", json!({"events": []})), ("DP-15", json!({"events": {}}))] {
+    for (id, body) in
+        [("DP-15", json!({})), ("DP-15", json!({"events": []})), ("DP-15", json!({"events": {}}))]
+    {
         table.row(id, &server.post("/v1/events/batch", &body).await, 400, &json!({"success": false}));
     }
     let many: Vec<Value> = (0..500).map(|n| json!({"name": "x", "userId": format!("m{}", n % 50)})).collect();
@@ -161,7 +214,18 @@ async fn dp_15_batches_answer_item_by_item() {
     let results = answer["results"].as_array().unwrap();
     let keys = results.iter().enumerate().all(|(n, result)| result["contactKey"] == format!("m{}", n % 50));
     table.same("DP-15 same order", (results.len(), keys), (500, true));
-    table.row("HT-04", &server.send(Request::new("POST", "/v1/events/batch").key(ADMIN).header("content-type", "application/json").body("[")).await,
-        400, &error("Malformed JSON in request body"));
+    table.row(
+        "HT-04",
+        &server
+            .send(
+                Request::new("POST", "/v1/events/batch")
+                    .key(ADMIN)
+                    .header("content-type", "application/json")
+                    .body("["),
+            )
+            .await,
+        400,
+        &error("Malformed JSON in request body"),
+    );
     table.end();
 }

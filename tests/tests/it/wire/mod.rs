@@ -16,7 +16,10 @@ use crate::{
 };
 
 const DEFINITIONS: [(&str, &str); 2] = [
-    ("a-buyers", "id: buyers\nname: Buyers\nenabled: true\ncriteria: {event: order.placed, count: {gte: 2}}\n"),
+    (
+        "a-buyers",
+        "id: buyers\nname: Buyers\nenabled: true\ncriteria: {event: order.placed, count: {gte: 2}}\n",
+    ),
     ("b-pro", "id: pro\nname: Pro\ndescription: Who pays\nenabled: true\ncriteria: {prop: plan, eq: pro}\n"),
 ];
 
@@ -59,7 +62,8 @@ fn covers(body: &Value, expected: &Value) -> bool {
             expected.iter().all(|(key, value)| body.get(key).is_some_and(|found| covers(found, value)))
         }
         (Value::Array(body), Value::Array(expected)) => {
-            body.len() == expected.len() && body.iter().zip(expected).all(|(found, value)| covers(found, value))
+            body.len() == expected.len()
+                && body.iter().zip(expected).all(|(found, value)| covers(found, value))
         }
         (body, expected) => body == expected,
     }
@@ -80,7 +84,10 @@ fn error(text: &str) -> Value {
 fn issues(answer: &Message) -> Vec<(String, Value)> {
     let body = answer.json();
     let issues = body["issues"].as_array().cloned().unwrap_or_default();
-    issues.into_iter().map(|issue| (issue["code"].as_str().unwrap_or_default().to_owned(), issue["path"].clone())).collect()
+    issues
+        .into_iter()
+        .map(|issue| (issue["code"].as_str().unwrap_or_default().to_owned(), issue["path"].clone()))
+        .collect()
 }
 
 /// Issues as a table writes them.
@@ -90,6 +97,7 @@ fn wanted(issues: &[(&str, &str)]) -> Vec<(String, Value)> {
 
 /// A new key with these scopes.
 async fn key(server: &Server, scopes: &[&str]) -> String {
-    let created = server.post("/v1/admin/api-keys", &json!({"name": "a key", "scopes": scopes})).await.expect(201);
+    let created =
+        server.post("/v1/admin/api-keys", &json!({"name": "a key", "scopes": scopes})).await.expect(201);
     created["key"].as_str().unwrap().to_owned()
 }

@@ -30,12 +30,31 @@ async fn ap_40_to_ap_47_endpoints_from_creation_to_deletion() {
     });
     table.row("AP-42", &shown, 200, &expected);
     table.same("AP-42", members(&shown.json()).contains(&"secret"), false);
-    table.row("AP-40", &server.get("/v1/admin/webhooks").await, 200, &json!({"total": 1, "endpoints": [{"id": id}]}));
+    table.row(
+        "AP-40",
+        &server.get("/v1/admin/webhooks").await,
+        200,
+        &json!({"total": 1, "endpoints": [{"id": id}]}),
+    );
 
-    table.row("AP-43", &server.patch(&path, &json!({"description": null, "disabled": true})).await, 200,
-        &json!({"id": id, "description": null, "status": "disabled"}));
-    table.row("AP-40", &server.get("/v1/admin/webhooks").await, 200, &json!({"total": 1, "endpoints": [{"status": "disabled"}]}));
-    table.row("AP-40", &server.get("/v1/admin/webhooks?includeDisabled=false").await, 200, &json!({"total": 0, "endpoints": []}));
+    table.row(
+        "AP-43",
+        &server.patch(&path, &json!({"description": null, "disabled": true})).await,
+        200,
+        &json!({"id": id, "description": null, "status": "disabled"}),
+    );
+    table.row(
+        "AP-40",
+        &server.get("/v1/admin/webhooks").await,
+        200,
+        &json!({"total": 1, "endpoints": [{"status": "disabled"}]}),
+    );
+    table.row(
+        "AP-40",
+        &server.get("/v1/admin/webhooks?includeDisabled=false").await,
+        200,
+        &json!({"total": 0, "endpoints": []}),
+    );
 
     // OB-177: a test reaches a disabled endpoint, too.
     let test = server.send(Request::new("POST", &format!("{path}/test")).key(ADMIN)).await;
@@ -50,18 +69,34 @@ async fn ap_40_to_ap_47_endpoints_from_creation_to_deletion() {
     let rotated = server.send(Request::new("POST", &format!("{path}/rotate-secret")).key(ADMIN)).await;
     table.row("AP-45", &rotated, 200, &json!({"id": id, "previousSecretExpiresAt": null}));
     table.same("AP-45", rotated.json()["secret"] == created["secret"], false);
-    let overlap = server.post(&format!("{path}/rotate-secret"), &json!({"overlapHours": 1})).await.expect(200);
+    let overlap =
+        server.post(&format!("{path}/rotate-secret"), &json!({"overlapHours": 1})).await.expect(200);
     table.same("AP-45", overlap["previousSecretExpiresAt"].is_string(), true);
-    table.row("AP-45", &server.post(&format!("{path}/rotate-secret"), &json!({"overlapHours": 169})).await, 400, &json!({"success": false}));
+    table.row(
+        "AP-45",
+        &server.post(&format!("{path}/rotate-secret"), &json!({"overlapHours": 169})).await,
+        400,
+        &json!({"success": false}),
+    );
     server.send(Request::new("POST", &format!("{path}/test")).key(ADMIN)).await.expect(202);
     eventually("the second test arrives", async || receiver.arrivals().len() == 2).await;
-    let signatures = receiver.arrivals()[1].request.header("webhook-signature").unwrap_or_default().to_owned();
-    table.same("AP-45 both secrets sign", signatures.split(' ').filter(|part| part.starts_with("v1,")).count(), 2);
+    let signatures =
+        receiver.arrivals()[1].request.header("webhook-signature").unwrap_or_default().to_owned();
+    table.same(
+        "AP-45 both secrets sign",
+        signatures.split(' ').filter(|part| part.starts_with("v1,")).count(),
+        2,
+    );
 
     // Endpoints and secrets survive a restart.
     server.stop();
     let server = site.start();
-    table.row("AP-42", &server.get(&path).await, 200, &json!({"secretPrefix": overlap["secretPrefix"], "status": "disabled"}));
+    table.row(
+        "AP-42",
+        &server.get(&path).await,
+        200,
+        &json!({"secretPrefix": overlap["secretPrefix"], "status": "disabled"}),
+    );
     let gone = error("Webhook endpoint not found");
     table.row("AP-44", &server.delete(&path).await, 200, &json!({"deleted": true}));
     table.row("AP-44", &server.delete(&path).await, 404, &gone);
@@ -76,7 +111,10 @@ async fn ap_40_to_ap_47_endpoints_from_creation_to_deletion() {
 
 #[tokio::test]
 async fn ap_41_to_ap_49_refused_endpoints() {
-    let server = site().with("OUTBOUND_WEBHOOK_ALLOW_HTTP", "false").with("OUTBOUND_WEBHOOK_ALLOW_PRIVATE", "false").start();
+    let server = site()
+        .with("OUTBOUND_WEBHOOK_ALLOW_HTTP", "false")
+        .with("OUTBOUND_WEBHOOK_ALLOW_PRIVATE", "false")
+        .start();
     let mut table = Table::default();
     let with = |key: &str, value: Value| {
         let mut body = json!({"url": "https://hooks.example.com/x", "eventTypes": ["bucket.entered"]});
@@ -95,9 +133,18 @@ async fn ap_41_to_ap_49_refused_endpoints() {
     ] {
         table.row(id, &server.post("/v1/admin/webhooks", &body).await, 400, &json!({"success": false}));
     }
-    for url in ["no url", "ftp://example.com/x", "javascript:alert(1)", "http://example.com/x", "https://user:pw@example.com/x",
-        "https://127.0.0.1/x", "https://10.0.0.1/x", "https://169.254.169.254/latest", "https://[::1]/x", "https://localhost/x"]
-    {
+    for url in [
+        "no url",
+        "ftp://example.com/x",
+        "javascript:alert(1)",
+        "http://example.com/x",
+        "https://user:pw@example.com/x",
+        "https://127.0.0.1/x",
+        "https://10.0.0.1/x",
+        "https://169.254.169.254/latest",
+        "https://[::1]/x",
+        "https://localhost/x",
+    ] {
         let answer = server.post("/v1/admin/webhooks", &with("url", json!(url))).await;
         table.same(&format!("AP-49 {url}"), answer.status(), 400);
     }
