@@ -4,6 +4,7 @@
 
 mod binary;
 mod cdnow;
+mod deliveries;
 mod http;
 mod journal;
 mod lifecycle;

@@ -34,7 +34,12 @@ impl Receiver {
 
     /// Answers as `rule` says.
     pub async fn with(rule: impl Fn(usize) -> u16 + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::at(SocketAddr::from(([127, 0, 0, 1], 0)), rule).await
+    }
+
+    /// Listens at a given address.
+    pub async fn at(address: SocketAddr, rule: impl Fn(usize) -> u16 + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
         let receiver = Self { address: listener.local_addr().unwrap(), arrivals: Arc::default() };
         let (rule, arrivals): (Arc<Rule>, _) = (Arc::new(rule), Arc::clone(&receiver.arrivals));
         tokio::spawn(async move {
