@@ -7,7 +7,10 @@ use mainspring_actors::{
     Engine,
     api::{EngineError, Identity, UpsertCall},
 };
-use mainspring_schemas::{ContactId, event::{ContactEvent, contact::Via}};
+use mainspring_schemas::{
+    ContactId,
+    event::{ContactEvent, contact::Via},
+};
 use serde_json::json;
 
 use crate::{
@@ -17,7 +20,12 @@ use crate::{
 
 fn upsert(keys: &str, properties: serde_json::Value) -> UpsertCall {
     let identity = event(keys, "x").identity;
-    UpsertCall { identity, properties: properties.as_object().cloned().unwrap(), via: Via::Attached, trace: None }
+    UpsertCall {
+        identity,
+        properties: properties.as_object().cloned().unwrap(),
+        via: Via::Attached,
+        trace: None,
+    }
 }
 
 async fn owner(engine: &Engine, keys: &str) -> ContactId {
@@ -60,7 +68,11 @@ async fn rs_01_to_rs_03_create_link_and_merge() {
     let view = engine.contact(other.id).await.unwrap().unwrap();
     assert_eq!(view.contact.id, created.id);
     assert_eq!(json!(view.contact.properties), json!({"plan": "pro", "x": 1, "y": 2, "z": 3}), "MC-20");
-    assert_eq!(view.contact.email.as_deref(), Some("e2@example.com"), "RS-30: an upsert's address becomes primary");
+    assert_eq!(
+        view.contact.email.as_deref(),
+        Some("e2@example.com"),
+        "RS-30: an upsert's address becomes primary"
+    );
     running.stop().await;
 }
 
@@ -86,7 +98,11 @@ async fn ke_22_every_key_ever_shown_comes_back_to_its_contact_and_attaches_nothi
         assert_eq!((outcome.contact_id, outcome.contact_key.as_str()), (by_mail.contact_id, "v1"), "{key}");
     }
     let named = engine.ingest(event("e1 u1", "c")).await.unwrap();
-    assert_eq!((named.contact_id, named.contact_key.as_str()), (by_mail.contact_id, "u1"), "KE-23: the slot was free");
+    assert_eq!(
+        (named.contact_id, named.contact_key.as_str()),
+        (by_mail.contact_id, "u1"),
+        "KE-23: the slot was free"
+    );
     running.stop().await;
 }
 
@@ -99,7 +115,11 @@ async fn ms_24_and_ms_29_weak_evidence_does_not_join_people() {
     let second = engine.ingest(event("u2 v1", "a")).await.unwrap();
     assert_ne!(first.contact_id, second.contact_id, "MS-24");
     let conflicts = history(&**engine.log(), second.contact_id).await;
-    assert!(conflicts.iter().any(|event| matches!(event, ContactEvent::IdentityConflict(c) if c.other == first.contact_id)));
+    assert!(
+        conflicts
+            .iter()
+            .any(|event| matches!(event, ContactEvent::IdentityConflict(c) if c.other == first.contact_id))
+    );
     let mut disguised = event("e9", "a");
     disguised.identity = Identity::new(None, Some("e9@example.com"), Some("u1"));
     let third = engine.ingest(disguised).await.unwrap();
@@ -241,7 +261,8 @@ async fn a_contact_that_gets_a_thousand_events_at_once_shares_its_syncs() {
     engine.ingest(event("u1", "first")).await.unwrap();
     let outcomes = engine.ingest_batch((0..1000).map(|n| event("u1", &format!("e{n}"))).collect()).await;
     assert!(outcomes.iter().all(|outcome| outcome.as_ref().is_ok_and(|outcome| outcome.stored)));
-    let names: Vec<String> = stored_events(&running).await.into_iter().skip(1).map(|(_, name)| name).collect();
+    let names: Vec<String> =
+        stored_events(&running).await.into_iter().skip(1).map(|(_, name)| name).collect();
     let sent: Vec<String> = (0..1000).map(|n| format!("e{n}")).collect();
     assert_eq!(names, sent, "IG-24: in the order they were sent");
     assert!(running.syncs() < 500, "{} syncs for a thousand events", running.syncs());

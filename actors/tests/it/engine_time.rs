@@ -55,7 +55,10 @@ async fn a_passivated_contact_comes_back_as_it_was_and_its_timers_still_fire() {
     assert!(engine.health().live_contacts <= 3, "{}", engine.health().live_contacts);
     let outcome = engine.ingest(event("u1", "seen")).await.unwrap();
     assert_eq!(outcome.contact_id, contact);
-    assert_eq!(engine.contact(contact).await.unwrap().unwrap().wake_at.map(|at| at.0), Some(T0 + 7 * DAY + 1));
+    assert_eq!(
+        engine.contact(contact).await.unwrap().unwrap().wake_at.map(|at| at.0),
+        Some(T0 + 7 * DAY + 1)
+    );
     running.stop().await;
 }
 

@@ -1,5 +1,7 @@
 //! Scenarios and properties of the actors, driven without threads wherever a rule allows it.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests may stop a test")]
+
 mod engine_identity;
 mod engine_time;
 mod harness;

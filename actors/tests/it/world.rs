@@ -66,7 +66,9 @@ pub async fn history(log: &dyn EventLog, contact: ContactId) -> Vec<ContactEvent
         .await
         .iter()
         .filter(|record| record.stream.contact_id() == Some(contact))
-        .map(|record| ContactEvent::decode(&record.event_type, record.schema_version, &record.payload).unwrap())
+        .map(|record| {
+            ContactEvent::decode(&record.event_type, record.schema_version, &record.payload).unwrap()
+        })
         .collect()
 }
 
@@ -102,7 +104,11 @@ impl Population for WholeLog {
         Ok(self.live().await.len() as u64)
     }
 
-    async fn contacts_after(&self, after: Option<ContactId>, limit: usize) -> Result<Vec<ContactId>, PopulationError> {
+    async fn contacts_after(
+        &self,
+        after: Option<ContactId>,
+        limit: usize,
+    ) -> Result<Vec<ContactId>, PopulationError> {
         let live = self.live().await;
         Ok(live.into_keys().filter(|id| after.is_none_or(|after| *id > after)).take(limit).collect())
     }
@@ -115,7 +121,11 @@ impl Population for WholeLog {
     ) -> Result<Vec<(Timestamp, ContactId)>, PopulationError> {
         let live = self.live().await;
         let due: BTreeSet<_> = live.into_iter().filter_map(|(id, at)| Some((at?, id))).collect();
-        Ok(due.into_iter().filter(|item| item.0 <= until && after.is_none_or(|a| *item > a)).take(limit).collect())
+        Ok(due
+            .into_iter()
+            .filter(|item| item.0 <= until && after.is_none_or(|a| *item > a))
+            .take(limit)
+            .collect())
     }
 
     async fn buckets(&self) -> Result<Vec<BucketId>, PopulationError> {
@@ -143,7 +153,12 @@ pub struct Running {
 
 impl World {
     pub fn new(now: i64) -> Self {
-        Self { directory: tempfile::tempdir().unwrap(), clock: TestClock::at(now), shards: 2, resident: 10_000 }
+        Self {
+            directory: tempfile::tempdir().unwrap(),
+            clock: TestClock::at(now),
+            shards: 2,
+            resident: 10_000,
+        }
     }
 
     pub async fn start(&self, definitions: Option<Vec<BucketDefinition>>) -> Running {
