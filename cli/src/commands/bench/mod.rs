@@ -1,12 +1,143 @@
-//! `mainspring bench`.
+//! `mainspring bench`: each figure beside the floor that was measured in the same run.
+//!
+//! Absolute figures wander with the machine; the ratio to a floor does not. A floor does the part of the work that no
+//! engine could leave out, with the same server, the same sizes and the same syncs, and nothing else.
 
-use std::process::ExitCode;
+mod batch;
+mod cpu;
+mod deliver;
+mod edge;
+mod floor;
+mod idle;
+mod ingest;
+mod latency;
+mod load;
+mod people;
+mod place;
+mod rebuild;
+mod receiver;
+mod report;
+mod wire;
+mod world;
 
-/// Measures the engine on this machine.
+use std::{path::PathBuf, process::ExitCode, time::Duration};
+
+use self::{place::Place, report::Part};
+use crate::{exit::Fault, interrupt::Interrupt, output};
+
+/// Measures the engine on this machine, each figure beside its floor.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+#[command(after_help = "\
+The load comes from this process too, so it shares the cores with what is measured; the floors pay the same price.
+
+Examples:
+  mainspring bench ingest --connections 64 --seconds 10
+  mainspring bench all --json")]
+pub struct Args {
+    /// What to measure
+    #[arg(value_enum, default_value = "all")]
+    what: What,
+    /// How long each measurement lasts
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    seconds: u64,
+    /// Connections of the load
+    #[arg(long, value_delimiter = ',', default_value = "16,64,256", value_parser = connections)]
+    connections: Vec<usize>,
+    /// Contacts of `idle` [default: 1000000, in `all` 200000]
+    #[arg(long)]
+    contacts: Option<u64>,
+    /// Least records of `idle` and `rebuild` [default: what the contacts make, and 500000]
+    #[arg(long)]
+    records: Option<u64>,
+    /// Events per second of `latency`
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..=20_000))]
+    rate: u64,
+    /// One JSON document
+    #[arg(long)]
+    json: bool,
+    /// Where to make a directory for the data, on a disk; it is removed at the end [env: TMPDIR] [default: .]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+/// What can be measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum What {
+    /// One event per request
+    Ingest,
+    /// A hundred events per request
+    Batch,
+    /// Making the read models anew
+    Rebuild,
+    /// Webhooks
+    Deliver,
+    /// From an event to its webhook
+    Latency,
+    /// Memory, and the time to start
+    Idle,
+    /// Everything
+    All,
+}
+
+impl What {
+    /// Memory comes first, while the process has used none.
+    const PARTS: [Self; 6] =
+        [Self::Idle, Self::Ingest, Self::Batch, Self::Rebuild, Self::Deliver, Self::Latency];
+}
+
+/// Events of one batch.
+const BATCH: usize = 100;
+
+/// Contacts of `idle` by itself, and beside everything else.
+const IDLE_CONTACTS: (u64, u64) = (1_000_000, 200_000);
+
+/// Records of `rebuild`.
+const REBUILD_RECORDS: u64 = 500_000;
+
+fn connections(text: &str) -> Result<usize, String> {
+    let number = text.trim().parse().ok().filter(|number| (1..=10_000).contains(number));
+    number.ok_or_else(|| "expected whole numbers from 1 to 10000, such as 16,64,256".to_owned())
+}
 
 /// Runs the command.
-pub fn run(_args: Args) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("this build has no `bench`")
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let place = Place::make(args.data_dir.as_deref())?;
+    Interrupt::end_at_once("the directory of the measurement is left behind and can be deleted")?;
+    let parts = if args.what == What::All { What::PARTS.to_vec() } else { vec![args.what] };
+    let mut measured = Vec::with_capacity(parts.len());
+    for what in parts {
+        let part = measure(what, &args, &place)?;
+        if !args.json {
+            part.show();
+        }
+        measured.push(part);
+    }
+    if args.json {
+        output::document(&report::document(&measured, place.path()))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One part, in an actor system of its own, so that nothing of it is left when the next one begins.
+fn measure(what: What, args: &Args, place: &Place) -> anyhow::Result<Part> {
+    let time = Duration::from_secs(args.seconds);
+    let runner = actix_web::rt::System::new();
+    let part = runner.block_on(async {
+        match what {
+            What::Ingest => ingest::measure(place, &args.connections, time).await,
+            What::Batch => batch::measure(place, &args.connections, time, BATCH).await,
+            What::Rebuild => rebuild::measure(place, args.records.unwrap_or(REBUILD_RECORDS)).await,
+            What::Deliver => deliver::measure(place, time).await,
+            What::Latency => latency::measure(place, time, args.rate).await,
+            What::Idle => {
+                let (alone, beside) = IDLE_CONTACTS;
+                let usual = if args.what == What::Idle { alone } else { beside };
+                idle::measure(place, args.contacts.unwrap_or(usual), args.records).await
+            }
+            What::All => Err(Fault::usage("one part at a time").into()),
+        }
+    });
+    actix_web::rt::System::current().stop();
+    runner.run()?;
+    part
 }

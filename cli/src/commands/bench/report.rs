@@ -1,0 +1,96 @@
+//! What a measurement says: a table for people, a document for programs.
+
+use std::path::Path;
+
+use hdrhistogram::Histogram;
+use serde_json::{Value, json};
+
+use crate::output;
+
+/// A figure with its latencies.
+#[derive(Clone, Debug, Default)]
+pub struct Row {
+    /// What was measured.
+    pub what: String,
+    /// Connections, or what else says how much was asked at once.
+    pub load: String,
+    /// The figure.
+    pub figure: f64,
+    /// What it counts.
+    pub unit: &'static str,
+    /// Latencies in milliseconds: p50, p99, p99.9.
+    pub latency: Option<[f64; 3]>,
+    /// Share of the floor, and which floor.
+    pub share: Option<(f64, &'static str)>,
+    /// What else is worth knowing.
+    pub notes: Vec<String>,
+}
+
+/// One part of the report.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// Its name.
+    pub name: &'static str,
+    /// What was done.
+    pub about: String,
+    /// The figures.
+    pub rows: Vec<Row>,
+}
+
+/// The three latencies of a histogram of nanoseconds, in milliseconds.
+pub fn latencies(histogram: &Histogram<u64>) -> Option<[f64; 3]> {
+    let at = |quantile| histogram.value_at_quantile(quantile) as f64 / 1e6;
+    (!histogram.is_empty()).then(|| [at(0.5), at(0.99), at(0.999)])
+}
+
+fn figure(row: &Row) -> String {
+    let digits = if row.figure >= 100.0 { 0 } else { 2 };
+    format!("{:.digits$} {}", row.figure, row.unit)
+}
+
+impl Part {
+    /// Shows it to people.
+    pub fn show(&self) {
+        output::data(format_args!("{}: {}", self.name, self.about));
+        let head = ["what", "connections", "rate", "p50 ms", "p99 ms", "p99.9 ms", "share of floor"];
+        let rows = self.rows.iter().map(|row| {
+            let latency =
+                |place: usize| row.latency.map_or_else(String::new, |all| format!("{:.2}", all[place]));
+            let share = row.share.map_or_else(String::new, |(share, floor)| format!("{share:.2} of {floor}"));
+            [row.what.clone(), row.load.clone(), figure(row), latency(0), latency(1), latency(2), share]
+        });
+        output::table(head, rows);
+        for row in self.rows.iter().filter(|row| !row.notes.is_empty()) {
+            let Row { what, load, notes, .. } = row;
+            let load = if load.is_empty() { String::new() } else { format!(" at {load}") };
+            output::data(format_args!("  {what}{load}: {}", notes.join("; ")));
+        }
+        output::data("");
+    }
+}
+
+fn row(row: &Row) -> Value {
+    let latency = row.latency.map(|[p50, p99, p999]| json!({"p50": p50, "p99": p99, "p999": p999}));
+    json!({
+        "what": row.what, "load": row.load, "figure": row.figure, "unit": row.unit, "latencyMs": latency,
+        "shareOfFloor": row.share.map(|(share, _)| share), "floor": row.share.map(|(_, floor)| floor),
+        "notes": row.notes,
+    })
+}
+
+/// All parts as one document.
+pub fn document(parts: &[Part], directory: &Path) -> Value {
+    let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
+    let parts: Vec<Value> = parts
+        .iter()
+        .map(|part| {
+            json!({
+                "part": part.name, "about": part.about, "rows": part.rows.iter().map(row).collect::<Vec<_>>(),
+            })
+        })
+        .collect();
+    json!({
+        "version": env!("CARGO_PKG_VERSION"), "cores": cores, "directory": directory,
+        "debugBuild": cfg!(debug_assertions), "parts": parts,
+    })
+}
