@@ -6,6 +6,7 @@ mod binary;
 mod cdnow;
 mod deliveries;
 mod http;
+mod identity;
 mod journal;
 mod lifecycle;
 mod main_job;
