@@ -43,3 +43,8 @@ pub fn seed() -> u64 {
     let given = env::var("MAINSPRING_TEST_SEED").ok();
     given.map_or_else(|| RandomState::new().build_hasher().finish(), |seed| seed.parse().unwrap())
 }
+
+/// How often load and kill alternate: `MAINSPRING_TEST_ROUNDS`, else few enough for every run of the tests.
+pub fn rounds() -> usize {
+    env::var("MAINSPRING_TEST_ROUNDS").map_or(6, |rounds| rounds.parse().unwrap())
+}

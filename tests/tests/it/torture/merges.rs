@@ -16,7 +16,7 @@ use crate::{
     binary,
     http::{Connection, Request},
     journal,
-    random::{Random, seed},
+    random::{Random, rounds, seed},
     server::{ADMIN, Server, Site, eventually},
 };
 
@@ -35,10 +35,10 @@ struct Ledger {
 
 impl Ledger {
     fn draw(&mut self, random: &mut Random) -> usize {
-        if random.percent(40) {
-            if let Some(lost) = self.lost.pop_first() {
-                return lost;
-            }
+        if random.percent(40)
+            && let Some(lost) = self.lost.pop_first()
+        {
+            return lost;
         }
         let (n, person) = (self.sent.len(), random.between(0, PEOPLE as u64) as usize);
         let mut body =
@@ -101,7 +101,7 @@ async fn merges_are_whole_whenever_the_process_dies() {
     let mut random = Random::new(seed);
     let site = Site::new(&[("thrice", THRICE)]);
     let ledger: Arc<Mutex<Ledger>> = Arc::default();
-    for _ in 0..6 {
+    for _ in 0..rounds() {
         let server = site.start();
         let callers: Vec<_> =
             (0..6).map(|_| tokio::spawn(call(server.address, Arc::clone(&ledger), random.fork()))).collect();

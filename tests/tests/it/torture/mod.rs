@@ -1,6 +1,7 @@
 //! Load, `SIGKILL` at any moment, restart, and again; then proof that nothing was lost, doubled or made up.
 //!
-//! `MAINSPRING_TEST_SEED` repeats the draws of a run; the moments at which the machine is killed depend on it, too.
+//! `MAINSPRING_TEST_SEED` repeats the draws of a run, the moments of the kills among them; `MAINSPRING_TEST_ROUNDS` makes it
+//! longer.
 
 mod load;
 mod merges;
@@ -23,12 +24,11 @@ use self::{
 };
 use crate::{
     binary, journal,
-    random::{Random, seed},
+    random::{Random, rounds, seed},
     receiver::{Arrival, Receiver},
     server::{Server, Site, eventually},
 };
 
-const ROUNDS: usize = 6;
 const CALLERS: usize = 6;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -44,7 +44,7 @@ async fn nothing_acknowledged_is_lost_and_nothing_happens_twice() {
     let server = site.start();
     server.subscribe(&receiver.url(), &["bucket.entered", "bucket.left"]).await;
     let mut server = Some(server);
-    for round in 0..ROUNDS {
+    for round in 0..rounds() {
         let running = server.take().unwrap_or_else(|| site.start());
         let callers: Vec<_> = (0..CALLERS)
             .map(|_| tokio::spawn(call(running.address, Arc::clone(&ledger), random.fork())))
@@ -159,7 +159,7 @@ fn prove_webhooks(arrivals: &[Arrival], transitions: &[Transition]) {
     let invented: Vec<_> = told.difference(&happened).collect();
     assert!(untold.is_empty() && invented.is_empty(), "never told {untold:?}\nnever happened {invented:?}");
     for (id, times) in taken {
-        assert!((1..=2 * ROUNDS + 1).contains(&times), "{id} was taken {times} times");
+        assert!((1..=2 * rounds() + 1).contains(&times), "{id} was taken {times} times");
     }
 }
 
