@@ -43,8 +43,8 @@ fn read(stat: &str) -> Option<(String, f64)> {
     let mut fields = after.split(' ').skip(11);
     let user: f64 = fields.next()?.parse().ok()?;
     let system: f64 = fields.next()?.parse().ok()?;
-    let name = if name.contains("arb") { "shards" } else { name };
-    let name = name.trim_end_matches(|letter: char| letter.is_ascii_digit() || letter == '-');
+    // Workers of the server and shards are threads of the same kind.
+    let name = if name.starts_with("actix-rt") { "edge and shards" } else { name };
     Some((name.to_owned(), (user + system) / TICKS))
 }
 
@@ -63,7 +63,7 @@ mod tests {
     #[test]
     fn a_line_of_a_thread() {
         let line = "12 (actix-rt|sys-1) S 1 2 3 4 5 6 7 8 9 10 150 50 0 0";
-        assert_eq!(read(line), Some(("actix-rt|sys".to_owned(), 2.0)));
+        assert_eq!(read(line), Some(("edge and shards".to_owned(), 2.0)));
         assert!(resident() > 0);
     }
 }

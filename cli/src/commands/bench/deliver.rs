@@ -27,7 +27,7 @@ use super::{
 use crate::compose::System;
 
 /// Deliveries made per second of the measurement: more would be measured longer.
-const PER_SECOND: u64 = 5_000;
+const PER_SECOND: u64 = 20_000;
 
 /// How many endpoints share the deliveries.
 const ENDPOINTS: [usize; 2] = [1, 8];

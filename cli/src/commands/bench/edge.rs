@@ -11,15 +11,13 @@ use mainspring_eventlog::{EventLog, embedded::Statistics};
 use tokio::io::AsyncWriteExt;
 
 use super::{
-    cpu::Used,
     floor::{Floor, Shape},
-    load::{Answers, Load, connect},
+    load::{Answers, Load, WARM_UP, connect},
     place::Place,
     report::{Row, latencies},
-    wire::Messages,
     world::World,
 };
-use crate::compose::System;
+use crate::{compose::System, wire::Messages};
 
 /// How often the read models are looked at.
 const SAMPLE: Duration = Duration::from_millis(20);
@@ -88,21 +86,19 @@ impl<'a> Comparison<'a> {
     }
 
     async fn floor(&self, connections: usize, floor: Floor) -> anyhow::Result<(f64, Row)> {
-        let before = Used::now();
         let log = floor.log().map(|log| log.statistics());
         let answers = self.load(floor.address, connections).run().await?.whole()?;
         let mut row = self.row(connections, &answers);
         if let (Some(before), Some(log)) = (log, floor.log()) {
             row.notes.push(syncs(&before, &log.statistics(), &answers));
         }
-        row.notes.push(format!("CPU s: {}", Used::now().since(&before)));
+        row.notes.push(format!("CPU s: {}", answers.used));
         floor.stop().await;
         Ok((row.figure, row))
     }
 
     async fn real(&self, connections: usize, edge: f64, durable: f64) -> anyhow::Result<(Row, Row)> {
         let system = &self.world.system;
-        let before = Used::now();
         let log = system.log().statistics();
         let began = Instant::now();
         let load = self.load(self.world.address, connections);
@@ -114,7 +110,7 @@ impl<'a> Comparison<'a> {
         accepted.share = Some((accepted.figure / durable, "edge + append"));
         accepted.notes.push(format!("{:.2} of the bare edge", accepted.figure / edge));
         accepted.notes.push(syncs(&log, &now, &answers));
-        accepted.notes.push(format!("CPU s: {}", Used::now().since(&before)));
+        accepted.notes.push(format!("CPU s: {}", answers.used));
         // The rate at which events were taken and had reached the read models: what was sent, over the time until all
         // of it was there.
         let mut real = accepted.clone();
@@ -148,7 +144,7 @@ impl<'a> Comparison<'a> {
 fn syncs(before: &Statistics, now: &Statistics, answers: &Answers) -> String {
     let (syncs, records) = (now.syncs - before.syncs, now.records - before.records);
     // The log was also written while warming up, which is not counted otherwise.
-    let seconds = answers.time.as_secs_f64() * 1.2;
+    let seconds = answers.time.as_secs_f64() * (1.0 + WARM_UP);
     format!(
         "{:.0} syncs/s, {:.1} records per sync",
         syncs as f64 / seconds,

@@ -17,10 +17,10 @@ use super::{
     people::{self, BEGUN},
     place::Place,
     receiver::Receiver,
-    report::{Part, Row, latencies},
-    wire::Messages,
+    report::{Part, Row, histogram, latencies},
     world::{self, World},
 };
+use crate::wire::Messages;
 
 /// Connections that take turns.
 const CONNECTIONS: usize = 16;
@@ -56,7 +56,7 @@ pub async fn measure(place: &Place, time: Duration, rate: u64) -> anyhow::Result
         let place = number(&body).and_then(|number| came.get_mut(number));
         *place.context("a webhook about nobody arrived")? = Some(at);
     }
-    let (mut answers, mut webhooks) = (Histogram::<u64>::new(3)?, Histogram::<u64>::new(3)?);
+    let (mut answers, mut webhooks) = (histogram()?, histogram()?);
     for (place, ((sent, answered), came)) in sent.into_iter().zip(came).enumerate().skip(WARM_UP) {
         let came = came.with_context(|| format!("the webhook of event {place} did not arrive"))?;
         answers.saturating_record(nanos(answered.duration_since(sent)));
@@ -113,10 +113,8 @@ async fn send_all(address: SocketAddr, requests: Vec<Bytes>, pace: Duration) -> 
             let mut messages = Messages::default();
             let mut sent = Vec::new();
             for place in (first..count).step_by(CONNECTIONS) {
-                // A late answer delays the connection's next request, but not the instant it counts from.
-                let due = began + pace * u32::try_from(place)?;
-                tokio::time::sleep_until(due).await;
-                let at = due.into_std().max(Instant::now() - pace);
+                tokio::time::sleep_until(began + pace * u32::try_from(place)?).await;
+                let at = Instant::now();
                 stream.write_all(&requests[place]).await?;
                 let answer = messages.next(&mut stream).await?.context("the server hung up")?;
                 if answer.status() != Some(202) {

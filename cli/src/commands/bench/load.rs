@@ -15,10 +15,11 @@ use bytes::Bytes;
 use hdrhistogram::Histogram;
 use tokio::{io::AsyncWriteExt, net::TcpStream, sync::oneshot};
 
-use super::wire::Messages;
+use super::{cpu::Used, report::histogram};
+use crate::wire::Messages;
 
 /// Answers that come before this share of the time are not counted.
-const WARM_UP: f64 = 0.2;
+pub const WARM_UP: f64 = 0.2;
 
 /// What is sent where.
 #[derive(Clone, Debug)]
@@ -48,11 +49,13 @@ pub struct Answers {
     pub latency: Histogram<u64>,
     /// The time that counts.
     pub time: Duration,
+    /// What the threads of the process used meanwhile, warming up included.
+    pub used: String,
 }
 
 impl Answers {
     fn none(time: Duration) -> anyhow::Result<Self> {
-        Ok(Self { count: 0, failures: 0, failure: None, latency: Histogram::new(3)?, time })
+        Ok(Self { count: 0, failures: 0, failure: None, latency: histogram()?, time, used: String::new() })
     }
 
     /// Answers per second.
@@ -101,6 +104,7 @@ impl Load {
             for _ in 0..self.connections {
                 streams.push(connect(self.address).await?);
             }
+            let before = Used::now();
             let from = Instant::now() + self.time.mul_f64(WARM_UP);
             let window = Window { from, until: from + self.time };
             let answers = Rc::new(RefCell::new(Answers::none(self.time)?));
@@ -119,7 +123,9 @@ impl Load {
             for task in tasks {
                 task.await?;
             }
-            Ok(answers.borrow().clone())
+            let mut answers = answers.borrow().clone();
+            answers.used = Used::now().since(&before);
+            Ok(answers)
         })
     }
 }

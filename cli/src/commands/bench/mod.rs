@@ -17,12 +17,14 @@ mod place;
 mod rebuild;
 mod receiver;
 mod report;
-mod wire;
 mod world;
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
-use self::{place::Place, report::Part};
+use self::{
+    place::Place,
+    report::{Machine, Part},
+};
 use crate::{exit::Fault, interrupt::Interrupt, output};
 
 /// Measures the engine on this machine, each figure beside its floor.
@@ -104,6 +106,10 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let place = Place::make(args.data_dir.as_deref())?;
     Interrupt::end_at_once("the directory of the measurement is left behind and can be deleted")?;
     let parts = if args.what == What::All { What::PARTS.to_vec() } else { vec![args.what] };
+    let machine = Machine::now(place.path());
+    if !args.json {
+        machine.show();
+    }
     let mut measured = Vec::with_capacity(parts.len());
     for what in parts {
         let part = measure(what, &args, &place)?;
@@ -113,7 +119,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         measured.push(part);
     }
     if args.json {
-        output::document(&report::document(&measured, place.path()))?;
+        output::document(&report::document(&measured, &machine))?;
     }
     Ok(ExitCode::SUCCESS)
 }

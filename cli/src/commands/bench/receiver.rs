@@ -14,7 +14,8 @@ use std::{
 use anyhow::Context;
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
-use super::{wire::Messages, world};
+use super::world;
+use crate::wire::Messages;
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 

@@ -1,6 +1,6 @@
 //! What a measurement says: a table for people, a document for programs.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
@@ -35,6 +35,11 @@ pub struct Part {
     pub about: String,
     /// The figures.
     pub rows: Vec<Row>,
+}
+
+/// A histogram of nanoseconds up to ten minutes, to three digits.
+pub fn histogram() -> anyhow::Result<Histogram<u64>> {
+    Ok(Histogram::new_with_bounds(1, 600_000_000_000, 3)?)
 }
 
 /// The three latencies of a histogram of nanoseconds, in milliseconds.
@@ -78,9 +83,40 @@ fn row(row: &Row) -> Value {
     })
 }
 
+/// What the figures were measured on.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    cores: usize,
+    /// What others did when the measurement began.
+    load_average: String,
+    directory: PathBuf,
+}
+
+impl Machine {
+    /// This one, now.
+    pub fn now(directory: &Path) -> Self {
+        let averages = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+        Self {
+            cores: std::thread::available_parallelism().map_or(0, std::num::NonZero::get),
+            load_average: averages.split(' ').next().unwrap_or_default().to_owned(),
+            directory: directory.to_owned(),
+        }
+    }
+
+    /// Shows it to people.
+    pub fn show(&self) {
+        let Self { cores, load_average, directory } = self;
+        let directory = directory.display();
+        output::data(format_args!("{cores} cores, load average {load_average} before, data in {directory}"));
+        if cfg!(debug_assertions) {
+            output::data("This build is not optimized: its figures mean nothing.");
+        }
+        output::data("");
+    }
+}
+
 /// All parts as one document.
-pub fn document(parts: &[Part], directory: &Path) -> Value {
-    let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
+pub fn document(parts: &[Part], machine: &Machine) -> Value {
     let parts: Vec<Value> = parts
         .iter()
         .map(|part| {
@@ -90,7 +126,8 @@ pub fn document(parts: &[Part], directory: &Path) -> Value {
         })
         .collect();
     json!({
-        "version": env!("CARGO_PKG_VERSION"), "cores": cores, "directory": directory,
+        "version": env!("CARGO_PKG_VERSION"), "cores": machine.cores, "loadAverage": machine.load_average,
+        "directory": machine.directory,
         "debugBuild": cfg!(debug_assertions), "parts": parts,
     })
 }
