@@ -48,11 +48,6 @@ impl Outbound {
         Ok(Self { handle, stopped })
     }
 
-    /// The worker's brake and figures.
-    pub fn handle(&self) -> &Handle {
-        &self.handle
-    }
-
     /// Stops it; attempts in flight have `grace` to end and be recorded.
     pub async fn stop(self, grace: Duration) {
         self.handle.stop(grace);

@@ -9,7 +9,7 @@ use anyhow::{Context, anyhow};
 use mainspring_actors::{Clock, Engine, SystemClock};
 use mainspring_eventlog::{
     EventLog,
-    embedded::{EmbeddedLog, Recovery, SqliteSnapshots},
+    embedded::{EmbeddedLog, SqliteSnapshots},
 };
 use mainspring_outbound::settings::Settings;
 use mainspring_projections::{ReadModels, Runner, RunnerStatus};
@@ -53,8 +53,6 @@ pub struct System {
     pub engine: Engine,
     /// The read models, following the log.
     pub read_models: ReadModels,
-    /// What opening the log found.
-    pub recovery: Recovery,
     log: Arc<EmbeddedLog>,
     snapshots: Arc<SqliteSnapshots>,
     runner: Runner,
@@ -97,17 +95,12 @@ impl System {
         let outbound =
             options.outbound.map(|settings| Outbound::start(engine.clone(), read_models.clone(), settings));
         let outbound = outbound.transpose().context("the outbound worker cannot start")?;
-        Ok(Self { engine, read_models, recovery, log, snapshots, runner, outbound, _data: options.data })
+        Ok(Self { engine, read_models, log, snapshots, runner, outbound, _data: options.data })
     }
 
     /// The log of this system.
     pub fn log(&self) -> &Arc<EmbeddedLog> {
         &self.log
-    }
-
-    /// The outbound worker, if one runs.
-    pub fn outbound(&self) -> Option<&Outbound> {
-        self.outbound.as_ref()
     }
 
     /// Waits until the read models reflect everything that is durable now.
