@@ -52,6 +52,8 @@ pub struct EngineHealth {
     pub live_contacts: usize,
     /// Timers in memory.
     pub armed_timers: usize,
+    /// Messages a shard refused since the start because it was full.
+    pub refused_calls: u64,
     /// Why calls are not taken.
     pub reason: Option<String>,
 }
@@ -59,7 +61,7 @@ pub struct EngineHealth {
 /// What the parts of the engine share.
 pub(crate) struct Core {
     pub shared: Arc<Shared>,
-    pub directory: Directory,
+    pub directory: Arc<Directory>,
     pub key_locks: KeyedLocks,
     pub contact_locks: KeyedLocks,
     pub shards: Vec<Addr<Shard>>,
@@ -69,7 +71,8 @@ pub(crate) struct Core {
     pub population: Arc<dyn Population>,
     pub entropy: parking_lot::Mutex<Entropy>,
     pub stopping: AtomicBool,
-    pub refused: AtomicU64,
+    /// Messages a shard had no room for.
+    pub refused_calls: AtomicU64,
 }
 
 impl Core {
@@ -91,7 +94,7 @@ impl Core {
         let low = verb.contact().0.as_u128() as u64;
         let shard = &self.shards[(low % self.shards.len() as u64) as usize];
         shard.try_send(Message::Verb(verb)).map_err(|_| {
-            self.refused.fetch_add(1, Ordering::Relaxed);
+            self.refused_calls.fetch_add(1, Ordering::Relaxed);
             EngineError::Overloaded
         })
     }
@@ -146,6 +149,7 @@ impl Engine {
             log_position: self.core.log().durable_end(),
             live_contacts: self.core.shared.live_contacts.load(Ordering::Relaxed),
             armed_timers: self.core.shared.armed_timers.load(Ordering::Relaxed),
+            refused_calls: self.core.refused_calls.load(Ordering::Relaxed),
             reason: if stopping {
                 Some("stopping".to_owned())
             } else {

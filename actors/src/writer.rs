@@ -81,17 +81,39 @@ enum Status {
     Failed(AppendError),
 }
 
+/// The duty to say how an append ended. Whoever drops it has given the append up: it failed, and nobody waits for ever.
+pub(crate) struct Pledge(InFlight);
+
+impl Pledge {
+    pub fn new() -> Self {
+        Self(InFlight(Arc::new(Mutex::new(Status::Pending(Vec::new())))))
+    }
+
+    /// What rests on the append can watch it by this.
+    pub fn in_flight(&self) -> InFlight {
+        self.0.clone()
+    }
+
+    /// Says how the append ended and runs whoever waits.
+    pub fn settle(self, result: Result<(), AppendError>) {
+        self.0.settle(result);
+    }
+}
+
+impl Drop for Pledge {
+    fn drop(&mut self) {
+        if self.0.is_pending() {
+            self.0.settle(Err(AppendError::Unavailable("the append was given up".into())));
+        }
+    }
+}
+
 /// An append on its way to the disk. Answers that rest on it wait for it; a failed one tells the entity to reload.
 #[derive(Clone)]
 pub(crate) struct InFlight(Arc<Mutex<Status>>);
 
 impl InFlight {
-    pub fn new() -> Self {
-        Self(Arc::new(Mutex::new(Status::Pending(Vec::new()))))
-    }
-
-    /// Settles it and runs whoever waits.
-    pub fn finish(&self, result: Result<(), AppendError>) {
+    fn settle(&self, result: Result<(), AppendError>) {
         let status = match &result {
             Ok(()) => Status::Durable,
             Err(error) => Status::Failed(error.clone()),
@@ -120,11 +142,38 @@ impl InFlight {
         waiter(result);
     }
 
+    fn is_pending(&self) -> bool {
+        matches!(*self.0.lock(), Status::Pending(_))
+    }
+
     pub fn is_durable(&self) -> bool {
         matches!(*self.0.lock(), Status::Durable)
     }
 
     pub fn has_failed(&self) -> bool {
         matches!(*self.0.lock(), Status::Failed(_))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_append_that_is_given_up_fails_for_whoever_waits() {
+        let pledge = Pledge::new();
+        let in_flight = pledge.in_flight();
+        let (sender, receiver) = std::sync::mpsc::channel();
+        in_flight.then(Box::new(move |result| sender.send(result.is_err()).unwrap()));
+        drop(pledge);
+        assert_eq!((receiver.recv(), in_flight.has_failed()), (Ok(true), true));
+    }
+
+    #[test]
+    fn a_settled_append_stays_as_it_is() {
+        let pledge = Pledge::new();
+        let in_flight = pledge.in_flight();
+        pledge.settle(Ok(()));
+        assert!(in_flight.is_durable() && !in_flight.has_failed());
     }
 }

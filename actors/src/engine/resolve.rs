@@ -19,7 +19,7 @@ use crate::{
     contact::{Call, Command, ContactState, Fate, Outcome, Taken},
     identity::{Candidate, Found, Owner, Plan, plan},
     shard::{Answer, Decide, Failure, TakeOut, Verb},
-    writer::{InFlight, Stamp, claimed, identity_record, released},
+    writer::{InFlight, Pledge, Stamp, claimed, identity_record, released},
 };
 
 /// How often a call starts over because somebody else was first.
@@ -118,9 +118,7 @@ impl Engine {
             };
             self.core.send(Verb::Decide(Box::new(decide)))?;
             let answered = Core::answer(answer).await;
-            for held in &state.keys {
-                self.core.directory.forget(&held.key);
-            }
+            self.core.directory.forget_all(state.keys.iter().map(|held| &held.key));
             match answered {
                 Ok(Answer { outcome: Outcome::Deleted, position: Some(position), .. }) => {
                     return Ok(Deletion { contact, position });
@@ -158,19 +156,19 @@ impl Core {
         if own.contact.is_some() || key.kind != KeyKind::External {
             return Ok(found(own.contact, true));
         }
-        if let Some(id) = as_contact_id(key) {
-            if let Some(contact) = self.directory.answers_for(id).await.map_err(storage)? {
-                return Ok(found(Some(contact), false));
-            }
+        if let Some(id) = as_contact_id(key)
+            && let Some(contact) = self.directory.answers_for(id).await.map_err(storage)?
+        {
+            return Ok(found(Some(contact), false));
         }
         let anonymous = IdentityKey { kind: KeyKind::Anonymous, value: key.value.clone() };
         if let Some(contact) = self.owner(&anonymous).await?.contact {
             return Ok(found(Some(contact), false));
         }
-        if let Some(discord) = as_discord_key(key) {
-            if let Some(contact) = self.owner(&discord).await?.contact {
-                return Ok(found(Some(contact), false));
-            }
+        if let Some(discord) = as_discord_key(key)
+            && let Some(contact) = self.owner(&discord).await?.contact
+        {
+            return Ok(found(Some(contact), false));
         }
         Ok(found(None, true))
     }
@@ -271,7 +269,9 @@ impl Core {
                 self.entropy.lock().contact(now)
             }
         };
-        let in_flight = InFlight::new();
+        // Losers rest on the append from when they are taken; on every way out of here that ends without it, it fails.
+        let pledge = Pledge::new();
+        let in_flight = pledge.in_flight();
         let mut also = self.claims(looked_up, &plan, contact, request)?;
         call.losers.clear();
         for loser in &plan.losers {
@@ -280,41 +280,45 @@ impl Core {
             also.extend(self.moved_claims(&taken, contact, request)?);
             call.losers.push(taken);
         }
-        let moved: Vec<IdentityKey> = call
-            .losers
-            .iter()
-            .flat_map(|loser| loser.state.keys.iter().map(|held| held.key.clone()))
-            .collect();
+        let moved = call.losers.iter().flat_map(|loser| loser.state.keys.iter().map(|held| &held.key));
+        let changing: Arc<[IdentityKey]> = plan.unowned.iter().chain(moved).cloned().collect();
         call.keys = plan.keys;
-        call.unowned = plan.unowned.clone();
+        call.unowned = plan.unowned;
         call.conflicts = plan.conflicts;
         let (decided, in_line) = oneshot::channel();
-        let (reply, answer) = oneshot::channel();
-        let sent = self.send(Verb::Decide(Box::new(Decide {
+        let (reply, mut answer) = oneshot::channel();
+        in_flight.then(Box::new({
+            let (directory, changing) = (Arc::clone(&self.directory), Arc::clone(&changing));
+            move |result| {
+                if result.is_err() {
+                    directory.forget_all(&*changing);
+                }
+            }
+        }));
+        self.send(Verb::Decide(Box::new(Decide {
             contact,
             command: Command::Call(Box::new(call)),
             also,
             at: request.timing.at,
             continuous: request.timing.continuous,
             trace: request.trace,
-            in_flight: Some(in_flight.clone()),
+            in_flight: Some(pledge),
             decided: Some(decided),
             reply,
-        })));
-        if let Err(error) = sent {
-            // The losers were taken for nothing: they read themselves anew.
-            in_flight.finish(Err(mainspring_eventlog::AppendError::Unavailable("the shard is full".into())));
-            return Err(error);
-        }
+        })))?;
         let _ = in_line.await;
         // Owners are remembered before the append is durable: whoever comes next is appended after it.
-        for key in plan.unowned.iter().chain(&moved) {
+        for key in &*changing {
             self.directory.claimed(key, contact);
         }
-        let mut answer = answer;
+        if in_flight.has_failed() {
+            // It failed before they were remembered.
+            self.directory.forget_all(&*changing);
+        }
         match answer.try_recv() {
             Ok(Ok(Answer { unused: Some(unused), .. })) => {
-                self.forget(plan.unowned.iter().chain(&moved));
+                // Somebody else answers for a key by now: what was heard of them all is in doubt.
+                self.directory.forget_all(request.identity.keys());
                 return Ok(Carried::Again(unused));
             }
             Ok(settled) => {
@@ -325,12 +329,6 @@ impl Core {
             Err(_) => {}
         }
         Ok(Carried::InLine(answer, contact))
-    }
-
-    fn forget<'a>(&self, keys: impl Iterator<Item = &'a IdentityKey>) {
-        for key in keys {
-            self.directory.forget(key);
-        }
     }
 
     async fn take(

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use actix::{Actor, Arbiter, Context};
+use actix::{Actor, Arbiter, AsyncContext, Context};
 use mainspring_eventlog::{EventLog, LogError, SnapshotStore};
 use mainspring_schemas::{codec::DecodeError, definition::BucketDefinition};
 use parking_lot::{Mutex, RwLock};
@@ -123,13 +123,17 @@ impl Engine {
                 let (shared, rules) = (Arc::clone(&shared), Arc::clone(&rules));
                 Shard::start_in_arbiter(&Arbiter::new().handle(), move |ctx: &mut Context<Shard>| {
                     ctx.set_mailbox_capacity(options.mailbox);
-                    Shard::new(shared, rules, residence)
+                    Shard::new(shared, rules, residence, ctx.address().downgrade())
                 })
             })
             .collect();
         let hasher = KeyHasher::new(&options.identity_secret);
         let core = Arc::new(Core {
-            directory: Directory::new(Arc::clone(&options.log), hasher, options.resident_contacts.max(1024)),
+            directory: Arc::new(Directory::new(
+                Arc::clone(&options.log),
+                hasher,
+                options.resident_contacts.max(1024),
+            )),
             shared,
             key_locks: KeyedLocks::default(),
             contact_locks: KeyedLocks::default(),
@@ -139,7 +143,7 @@ impl Engine {
             population: options.population,
             entropy: Mutex::new(Entropy::default()),
             stopping: AtomicBool::new(false),
-            refused: AtomicU64::new(0),
+            refused_calls: AtomicU64::new(0),
         });
         let access =
             Arc::new(AccessKeys::open(Arc::clone(&options.log), Arc::clone(&core.shared.clock)).await?);

@@ -22,6 +22,8 @@ pub(crate) struct Entity {
     /// The newest append that the state contains and the log may not.
     pub in_flight: Option<InFlight>,
     pub last_use: u64,
+    /// Its place in the shard's line of contacts by use.
+    pub place: u64,
     /// The timer that stands for it in the shard.
     pub armed: Option<Timestamp>,
     snapshot_version: Option<u64>,
@@ -70,7 +72,7 @@ pub(crate) async fn load(
             break;
         }
     }
-    Ok(Entity { state, in_flight: None, last_use: 0, armed: None, snapshot_version })
+    Ok(Entity { state, in_flight: None, last_use: 0, place: 0, armed: None, snapshot_version })
 }
 
 impl Entity {
@@ -82,6 +84,11 @@ impl Entity {
     /// Whether the log contains everything the state does.
     pub fn is_settled(&self) -> bool {
         self.in_flight.as_ref().is_none_or(InFlight::is_durable)
+    }
+
+    /// Whether it can leave memory: nothing in it is on its way to the log.
+    pub fn is_at_rest(&self) -> bool {
+        self.is_settled() || self.is_stale()
     }
 
     /// Runs `then` once everything the state contains is durable.

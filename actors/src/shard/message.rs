@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::{
     contact::{Call, Command, ContactState, Outcome, Taken},
     rules::Rules,
-    writer::InFlight,
+    writer::{InFlight, Pledge},
 };
 
 /// Why a contact did not answer.
@@ -64,8 +64,8 @@ pub(crate) struct Decide {
     /// See [`crate::contact::Turn::continuous`].
     pub continuous: bool,
     pub trace: Option<Uuid>,
-    /// Shared with the losers of a merge, who rest on the same append.
-    pub in_flight: Option<InFlight>,
+    /// The losers of a merge rest on the same append; if the command comes to nothing, they must learn it.
+    pub in_flight: Option<Pledge>,
     /// Told as soon as the append is in line; the answer follows when it is durable.
     pub decided: Option<oneshot::Sender<()>>,
     pub reply: Reply<Answer>,
@@ -94,6 +94,10 @@ impl Verb {
             Self::Take(take) => take.contact,
             Self::View(contact, _) => *contact,
         }
+    }
+
+    pub fn is_wake(&self) -> bool {
+        matches!(self, Self::Decide(decide) if matches!(decide.command, Command::Wake))
     }
 
     pub fn fail(self, failure: Failure) {

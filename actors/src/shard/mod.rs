@@ -18,7 +18,7 @@ use std::{
     time::Duration,
 };
 
-use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WeakAddr, WrapFuture};
 use futures_util::FutureExt;
 use mainspring_eventlog::{Append, AppendError, EventLog, Expected, SnapshotStore};
 use mainspring_schemas::{ContactId, RecordId, Timestamp, codec::EncodeError};
@@ -33,11 +33,20 @@ use crate::{
     contact::{self, Command, Outcome, Policy, Turn},
     entropy::Entropy,
     rules::Rules,
-    writer::{InFlight, Stamp, contact_records},
+    writer::{Pledge, Stamp, contact_records},
 };
 
 /// How many due timers are served before the mailbox gets its turn again.
 const WAKES_PER_TURN: usize = 256;
+
+/// How many contacts are looked at for idleness before the mailbox gets its turn again.
+const LOOKS_PER_TURN: usize = 4096;
+
+/// How many contacts are looked at to make room for one.
+const LOOKS_FOR_ROOM: usize = 64;
+
+/// When a contact is woken again whose append was refused, or that could not be read, in milliseconds.
+const RETRY: i64 = 500;
 
 /// What all shards of an engine share.
 pub(crate) struct Shared {
@@ -72,15 +81,24 @@ pub(crate) struct Shard {
     rules: Arc<Rules>,
     residence: Residence,
     contacts: HashMap<ContactId, Slot>,
-    /// Contacts by last use, oldest first; an entry may be out of date.
+    /// Contacts in line to be put aside, each with its place; places only grow. Whoever was used meanwhile goes to the
+    /// end when its turn comes. An entry whose place is no longer the contact's own is a leftover.
     by_use: VecDeque<(ContactId, u64)>,
     uses: u64,
     timers: Timers,
+    /// How many of the timers `armed_timers` contains.
+    counted_timers: usize,
+    address: WeakAddr<Self>,
     entropy: Entropy,
 }
 
 impl Shard {
-    pub fn new(shared: Arc<Shared>, rules: Arc<Rules>, residence: Residence) -> Self {
+    pub fn new(
+        shared: Arc<Shared>,
+        rules: Arc<Rules>,
+        residence: Residence,
+        address: WeakAddr<Self>,
+    ) -> Self {
         Self {
             shared,
             rules,
@@ -89,6 +107,8 @@ impl Shard {
             by_use: VecDeque::new(),
             uses: 0,
             timers: Timers::default(),
+            counted_timers: 0,
+            address,
             entropy: Entropy::default(),
         }
     }
@@ -108,7 +128,7 @@ impl Shard {
             self.act(verb);
             return;
         }
-        self.contacts.remove(&id);
+        self.remove(id);
         let mut loading =
             Box::pin(load(Arc::clone(&self.shared.log), Arc::clone(&self.shared.snapshots), id));
         // The embedded log answers at once; others are waited for without holding up the rest of the shard.
@@ -116,12 +136,13 @@ impl Shard {
             Some(loaded) => self.loaded(id, loaded, vec![verb]),
             None => {
                 self.contacts.insert(id, Slot::Loading(vec![verb]));
-                ctx.spawn(loading.into_actor(self).map(move |loaded, shard, _| {
+                ctx.spawn(loading.into_actor(self).map(move |loaded, shard, ctx| {
                     let waiting = match shard.contacts.remove(&id) {
                         Some(Slot::Loading(waiting)) => waiting,
                         _ => Vec::new(),
                     };
                     shard.loaded(id, loaded, waiting);
+                    shard.plan_visit(ctx);
                 }));
             }
         }
@@ -129,10 +150,12 @@ impl Shard {
 
     fn loaded(&mut self, id: ContactId, loaded: Result<Entity, LoadError>, waiting: Vec<Verb>) {
         match loaded {
-            Ok(entity) => {
+            Ok(mut entity) => {
                 self.make_room();
+                self.uses += 1;
+                entity.place = self.uses;
+                self.by_use.push_back((id, entity.place));
                 self.contacts.insert(id, Slot::Live(Box::new(entity)));
-                self.by_use.push_back((id, self.uses));
                 self.shared.live_contacts.fetch_add(1, Ordering::Relaxed);
                 for verb in waiting {
                     self.act(verb);
@@ -140,6 +163,10 @@ impl Shard {
             }
             Err(error) => {
                 tracing::error!(contact = %id, %error, "a contact cannot be read");
+                // The log may be readable soon; a record that cannot be understood stays so.
+                if matches!(error, LoadError::Log(_)) && waiting.iter().any(Verb::is_wake) {
+                    self.timers.arm(id, None, Some(self.shared.clock.now().plus(RETRY)));
+                }
                 for verb in waiting {
                     verb.fail(Failure::Unreadable(error.to_string()));
                 }
@@ -169,6 +196,7 @@ impl Shard {
         let turn = Turn { contact, rules: &self.rules, policy: &self.shared.policy, now, continuous };
         entity.snapshot_if_long(&*self.shared.snapshots, contact);
         let before = entity.state.version;
+        let is_timed = entity.state.recorded_wake.is_some();
         let entropy = &mut self.entropy;
         let decision = contact::decide(&mut entity.state, turn, command, &mut || entropy.record(now));
         let wake_at = entity.state.wake_at();
@@ -182,22 +210,25 @@ impl Shard {
             position: None,
         };
         if decision.events.is_empty() {
-            if let Some(in_flight) = in_flight {
-                in_flight.finish(Err(AppendError::Refused("nothing was decided")));
-            }
+            // Nothing of a merge comes true: its losers read themselves anew.
+            drop(in_flight);
             entity.after_durable(Box::new(move |result| {
                 drop(reply.send(result.map(|()| answer).map_err(Failure::from)));
             }));
         } else {
             let expected = before.map_or(Expected::NoStream, Expected::Version);
             let stamp = Stamp { trace, wake_at, definitions: self.rules.revision };
-            let in_flight = in_flight.unwrap_or_else(InFlight::new);
-            entity.in_flight = Some(in_flight.clone());
+            let pledge = in_flight.unwrap_or_else(Pledge::new);
+            entity.in_flight = Some(pledge.in_flight());
             let append = contact_records(contact, expected, &decision.events, stamp).map(|own| {
                 let streams = std::iter::once(own).chain(also).collect();
                 Append { recorded_at: now, streams }
             });
-            submit(&*self.shared.log, append, in_flight, move |result| {
+            let wake_again = is_timed.then(|| self.waker(contact));
+            submit(&*self.shared.log, append, pledge, move |result| {
+                if let Some(wake_again) = wake_again.filter(|_| result.is_err()) {
+                    wake_again();
+                }
                 drop(reply.send(result.map(|position| {
                     answer.position = Some(position);
                     answer
@@ -219,11 +250,31 @@ impl Shard {
         let expected = entity.state.version.map_or(Expected::NoStream, Expected::Version);
         let definitions = self.rules.revision;
         let (taken, event) = contact::take(&mut entity.state, contact, survivor, now, definitions, id);
-        entity.in_flight = Some(in_flight);
+        let is_timed = taken.state.recorded_wake.is_some();
+        entity.in_flight = Some(in_flight.clone());
         let stamp = Stamp { trace: None, wake_at: None, definitions };
         let half = contact_records(contact, expected, &[(id, event)], stamp);
         let _ = reply
             .send(half.map(|half| (taken, half)).map_err(|error| Failure::Unreadable(error.to_string())));
+        if is_timed {
+            let wake_again = self.waker(contact);
+            in_flight.then(Box::new(move |result| {
+                if result.is_err() {
+                    wake_again();
+                }
+            }));
+        }
+    }
+
+    /// Has a contact woken soon whose append failed: its timers in memory are those of a state that never was.
+    fn waker(&self, contact: ContactId) -> impl FnOnce() + Send + use<> {
+        let address = self.address.clone();
+        let clock = Arc::clone(&self.shared.clock);
+        move || {
+            if let Some(shard) = address.upgrade() {
+                shard.do_send(Message::Arm(vec![(clock.now().plus(RETRY), contact)]));
+            }
+        }
     }
 
     fn arm(&mut self, contact: ContactId, wake_at: Option<Timestamp>) {
@@ -231,43 +282,56 @@ impl Shard {
         if entity.armed != wake_at {
             self.timers.arm(contact, entity.armed, wake_at);
             entity.armed = wake_at;
-            self.shared.armed_timers.store(self.timers.len(), Ordering::Relaxed);
         }
     }
 
-    /// Puts the longest unused contacts aside until there is room for one more.
+    /// Puts contacts aside until there is room for one more, the longest unused first. If many have been used since
+    /// they got in line, the rest follows when the next contact comes.
     fn make_room(&mut self) {
-        while self.contacts.len() >= self.residence.capacity {
-            if !self.put_one_aside(u64::MAX) {
-                return;
+        for _ in 0..LOOKS_FOR_ROOM {
+            match self.by_use.front() {
+                Some((_, place)) if self.contacts.len() >= self.residence.capacity => {
+                    self.look_at_first(*place);
+                }
+                _ => return,
             }
         }
     }
 
-    /// Puts the longest unused contact aside if its last use is not after `unused_since`. Contacts with an append on
-    /// its way stay: their state is ahead of the log.
-    fn put_one_aside(&mut self, unused_since: u64) -> bool {
-        for _ in 0..self.by_use.len() {
-            let Some((id, use_then)) = self.by_use.pop_front() else { return false };
-            let Some(Slot::Live(entity)) = self.contacts.get(&id) else { continue };
-            if entity.last_use != use_then || !entity.is_settled() {
-                self.by_use.push_back((id, entity.last_use));
-                if entity.last_use != use_then && unused_since == u64::MAX {
-                    continue;
-                }
-                return false;
+    /// Puts aside whoever is unused since `unused_since`. In turns: a shard may host very many contacts.
+    fn put_idle_aside(&mut self, unused_since: u64, ctx: &mut Context<Self>) {
+        for _ in 0..LOOKS_PER_TURN {
+            match self.by_use.front() {
+                Some((_, place)) if *place <= unused_since => self.look_at_first(unused_since),
+                // Everybody from here on got in line later.
+                _ => return,
             }
-            if use_then > unused_since {
-                self.by_use.push_front((id, use_then));
-                return false;
-            }
-            if let Some(Slot::Live(entity)) = self.contacts.remove(&id) {
-                entity.snapshot(&*self.shared.snapshots, id, self.residence.snapshot_after);
-                self.shared.live_contacts.fetch_sub(1, Ordering::Relaxed);
-            }
-            return true;
         }
-        false
+        ctx.run_later(Duration::ZERO, move |shard, ctx| shard.put_idle_aside(unused_since, ctx));
+    }
+
+    /// Puts the first contact in line aside if it is unused since `unused_since`, else at the end of the line. There it
+    /// goes too with an append on its way: its state is ahead of the log.
+    fn look_at_first(&mut self, unused_since: u64) {
+        let Some((id, place)) = self.by_use.pop_front() else { return };
+        let Some(Slot::Live(entity)) = self.contacts.get_mut(&id) else { return };
+        if entity.place != place {
+            return;
+        }
+        if entity.last_use > unused_since || !entity.is_at_rest() {
+            self.uses += 1;
+            entity.place = self.uses;
+            self.by_use.push_back((id, self.uses));
+        } else if let Some(entity) = self.remove(id) {
+            entity.snapshot(&*self.shared.snapshots, id, self.residence.snapshot_after);
+        }
+    }
+
+    /// Takes a live contact out of memory.
+    fn remove(&mut self, id: ContactId) -> Option<Box<Entity>> {
+        let Some(Slot::Live(entity)) = self.contacts.remove(&id) else { return None };
+        self.shared.live_contacts.fetch_sub(1, Ordering::Relaxed);
+        Some(entity)
     }
 
     /// Serves timers that are due, then plans the next visit.
@@ -280,12 +344,20 @@ impl Shard {
             }
             self.dispatch(Verb::Decide(Box::new(Decide::unattended(contact, Command::Wake))), ctx);
         }
-        self.shared.armed_timers.store(self.timers.len(), Ordering::Relaxed);
         self.plan_visit(ctx);
+    }
+
+    /// Adds what changed since the last time; the gauge is the sum over all shards.
+    fn count_timers(&mut self) {
+        let armed = self.timers.len();
+        let more = armed.wrapping_sub(self.counted_timers);
+        self.shared.armed_timers.fetch_add(more, Ordering::Relaxed);
+        self.counted_timers = armed;
     }
 
     /// Makes sure the shard looks again when its next timer is due.
     fn plan_visit(&mut self, ctx: &mut Context<Self>) {
+        self.count_timers();
         if !self.shared.clock.is_live() {
             return;
         }
@@ -305,19 +377,19 @@ impl Shard {
 fn submit(
     log: &dyn EventLog,
     append: Result<Append, EncodeError>,
-    in_flight: InFlight,
+    pledge: Pledge,
     report: impl FnOnce(Result<u64, Failure>) + Send + 'static,
 ) {
     match append {
         Ok(append) => log.submit(
             append,
             Box::new(move |result| {
-                in_flight.finish(result.as_ref().map(|_| ()).map_err(Clone::clone));
+                pledge.settle(result.as_ref().map(|_| ()).map_err(Clone::clone));
                 report(result.map(|appended| appended.last_position).map_err(Failure::from));
             }),
         ),
         Err(error) => {
-            in_flight.finish(Err(AppendError::Refused("an event cannot be encoded")));
+            pledge.settle(Err(AppendError::Refused("an event cannot be encoded")));
             report(Err(Failure::Unreadable(error.to_string())));
         }
     }
@@ -329,8 +401,8 @@ impl Actor for Shard {
     fn started(&mut self, ctx: &mut Self::Context) {
         let pace = self.residence.idle_after;
         let mut uses_then = 0;
-        ctx.run_interval(pace, move |shard, _| {
-            while shard.put_one_aside(uses_then) {}
+        ctx.run_interval(pace, move |shard, ctx| {
+            shard.put_idle_aside(uses_then, ctx);
             uses_then = shard.uses;
         });
     }
