@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, ResponseActFuture, WrapFuture};
-use mainspring_eventlog::{Append, AppendError, Expected, StreamAppend};
+use mainspring_eventlog::{Append, AppendError, Expected, Position, StreamAppend};
 use mainspring_schemas::{BucketId, StreamName, definition::BucketDefinition, event::BucketEvent};
 use parking_lot::RwLock;
 
@@ -27,8 +27,9 @@ pub(super) enum Tell {
     Define(Option<Box<BucketDefinition>>),
     /// An operator's switch.
     Switch(bool),
-    /// A step of a back-fill.
-    Fill(BucketEvent),
+    /// A step of the back-fill that decides its members since the record at `activation`. One that was overtaken by a
+    /// newer activation has nothing to say any more.
+    Fill { activation: Position, step: BucketEvent },
 }
 
 impl actix::Message for Tell {
@@ -49,7 +50,9 @@ impl Handler<Tell> for Bucket {
             match message {
                 Tell::Define(definition) => decide::define(&state, now, definition.as_deref()),
                 Tell::Switch(enabled) => decide::switch(&state, now, enabled),
-                Tell::Fill(event) => Some(event),
+                Tell::Fill { activation, step } => {
+                    state.activated.is_some_and(|(newest, _)| newest == activation).then_some(step)
+                }
             }
         };
         let Some(event) = event else { return Box::pin(actix::fut::ready(Ok(false))) };

@@ -11,7 +11,10 @@ use mainspring_schemas::{
 };
 use tokio::sync::oneshot;
 
-use super::{actor::Tell, service::Entry};
+use super::{
+    actor::Tell,
+    service::{Due, Entry},
+};
 use crate::{
     api::EngineError,
     contact::Command,
@@ -36,39 +39,51 @@ pub(super) enum FillError {
 }
 
 /// Lets every contact meet the definitions of the given buckets, in one pass for all of them.
-pub(super) async fn fill(core: &Arc<Core>, buckets: &[Entry]) -> Result<(), FillError> {
-    let newest = buckets.iter().map(|entry| entry.state.read().revision).max().unwrap_or_default();
+pub(super) async fn fill(core: &Arc<Core>, buckets: &[Due]) -> Result<(), FillError> {
+    let newest = buckets.iter().map(|due| due.entry.state.read().revision).max().unwrap_or_default();
     core.population.reached(newest).await?;
     let total = core.population.contacts().await?;
-    for entry in buckets {
-        let criteria_hash = entry.state.read().criteria_hash.clone();
-        if entry.state.read().backfill.is_none() {
+    for due in buckets {
+        let criteria_hash = due.entry.state.read().criteria_hash.clone();
+        if due.entry.state.read().backfill.is_none() {
             let started = BackfillStarted { at: core.now(), criteria_hash, total };
-            entry.tell(Tell::Fill(BucketEvent::BackfillStarted(started))).await?;
+            due.tell(BucketEvent::BackfillStarted(started)).await?;
         }
     }
     // The bucket that got least far decides where the pass goes on; meeting a definition twice changes nothing.
     let resume =
         |entry: &Entry| entry.state.read().backfill.as_ref().map(|fill| (fill.cursor, fill.processed));
-    let (mut cursor, mut processed) = buckets.iter().filter_map(resume).min().unwrap_or_default();
+    let (mut cursor, mut processed) =
+        buckets.iter().filter_map(|due| resume(&due.entry)).min().unwrap_or_default();
     loop {
         let chunk = core.population.contacts_after(cursor, CHUNK).await?;
         let Some(last) = chunk.last().copied() else { break };
         meet(core, &chunk).await?;
         processed += chunk.len() as u64;
         cursor = Some(last);
-        for entry in buckets {
+        let mut wanted = false;
+        for due in buckets {
             let advanced = BackfillAdvanced { at: core.now(), cursor: last, processed };
-            entry.tell(Tell::Fill(BucketEvent::BackfillAdvanced(advanced))).await?;
+            wanted |= due.tell(BucketEvent::BackfillAdvanced(advanced)).await?;
+        }
+        if !wanted {
+            return Ok(());
         }
         tracing::info!(buckets = buckets.len(), processed, total, "back-fill");
     }
-    for entry in buckets {
-        let criteria_hash = entry.state.read().criteria_hash.clone();
+    for due in buckets {
+        let criteria_hash = due.entry.state.read().criteria_hash.clone();
         let completed = BackfillCompleted { at: core.now(), criteria_hash, processed };
-        entry.tell(Tell::Fill(BucketEvent::BackfillCompleted(completed))).await?;
+        due.tell(BucketEvent::BackfillCompleted(completed)).await?;
     }
     Ok(())
+}
+
+impl Due {
+    /// Records a step, and says whether the bucket still wants this pass.
+    async fn tell(&self, step: BucketEvent) -> Result<bool, EngineError> {
+        self.entry.tell(Tell::Fill { activation: self.activation, step }).await
+    }
 }
 
 async fn meet(core: &Core, contacts: &[ContactId]) -> Result<(), EngineError> {

@@ -3,11 +3,11 @@
 use std::{collections::HashMap, sync::Arc};
 
 use actix::{Actor, Addr};
-use mainspring_eventlog::LogError;
+use mainspring_eventlog::{LogError, Position};
 use mainspring_schemas::{
     BucketId, StreamName, Timestamp, codec::DecodeError, definition::BucketDefinition, event::BucketEvent,
 };
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::oneshot;
 
 use super::{
@@ -47,9 +47,37 @@ pub struct BucketView {
 pub(super) struct Entry {
     address: Addr<Bucket>,
     pub state: Arc<RwLock<BucketState>>,
+    /// The activation whose back-fill is on its way.
+    filling: Arc<Mutex<Option<Position>>>,
+}
+
+/// A bucket that needs a back-fill, and the activation that asks for it.
+pub(super) struct Due {
+    pub entry: Entry,
+    pub activation: Position,
+}
+
+impl Due {
+    /// Lets the next pass take the back-fill on.
+    fn give_up(&self) {
+        let mut filling = self.entry.filling.lock();
+        if *filling == Some(self.activation) {
+            *filling = None;
+        }
+    }
 }
 
 impl Entry {
+    /// The back-fill that is due and not yet on its way; from now on it is.
+    fn begin_fill(&self) -> Option<Due> {
+        let activation = {
+            let state = self.state.read();
+            state.activated.filter(|_| state.is_building())?.0
+        };
+        let before = self.filling.lock().replace(activation);
+        (before != Some(activation)).then(|| Due { entry: self.clone(), activation })
+    }
+
     pub async fn tell(&self, message: Tell) -> Result<bool, EngineError> {
         self.address.send(message).await.unwrap_or(Err(EngineError::Overloaded))
     }
@@ -84,7 +112,7 @@ impl Buckets {
         for id in ids {
             let state = Arc::new(RwLock::new(load(&core, &id).await?));
             let bucket = Bucket { core: Arc::clone(&core), id: id.clone(), state: Arc::clone(&state) };
-            let entry = Entry { address: bucket.start(), state };
+            let entry = Entry { address: bucket.start(), state, filling: Arc::default() };
             if let Some(definitions) = &definitions {
                 let file = definitions.iter().find(|definition| definition.id == id);
                 entry.tell(Tell::Define(file.cloned().map(Box::new))).await?;
@@ -117,15 +145,15 @@ impl Buckets {
 
     /// Starts one pass over all contacts for the buckets that need it.
     fn fill_what_is_due(&self) {
-        let due: Vec<Entry> =
-            self.entries.values().filter(|entry| entry.state.read().is_building()).cloned().collect();
+        let due: Vec<Due> = self.entries.values().filter_map(Entry::begin_fill).collect();
         if due.is_empty() {
             return;
         }
         let core = Arc::clone(&self.core);
         self.core.resolver.spawn(async move {
             if let Err(error) = fill(&core, &due).await {
-                tracing::error!(%error, "a back-fill stopped; it goes on at the next start");
+                tracing::error!(%error, "a back-fill stopped; it goes on at the next change or start");
+                due.iter().for_each(Due::give_up);
             }
         });
     }
