@@ -19,6 +19,9 @@ const HORIZON: i64 = 2 * 3_600_000;
 /// How often the horizon moves on.
 const PACE: Duration = Duration::from_secs(1800);
 
+/// How soon it is tried again when the read models could not answer.
+const RETRY: Duration = Duration::from_millis(500);
+
 /// Timers read at a time.
 const PAGE: usize = 10_000;
 
@@ -49,6 +52,17 @@ impl Core {
         }
     }
 
+    /// Moves the horizon on if possible; returns after how long to do so again.
+    async fn try_extend_horizon(&self) -> Duration {
+        match self.extend_horizon().await {
+            Ok(()) => PACE,
+            Err(error) => {
+                tracing::error!(%error, "timers could not be armed");
+                RETRY
+            }
+        }
+    }
+
     async fn arm(&self, wakes: Vec<(Timestamp, ContactId)>) {
         let mut by_shard: Vec<Vec<(Timestamp, ContactId)>> = vec![Vec::new(); self.shards.len()];
         for (at, contact) in wakes {
@@ -68,17 +82,13 @@ impl Engine {
         if !self.core.shared.clock.is_live() {
             return;
         }
-        if let Err(error) = self.core.extend_horizon().await {
-            tracing::error!(%error, "timers could not be armed");
-        }
+        let mut pause = self.core.try_extend_horizon().await;
         let core = Arc::downgrade(&self.core);
         self.core.resolver.spawn(async move {
             loop {
-                tokio::time::sleep(PACE).await;
+                tokio::time::sleep(pause).await;
                 let Some(core) = core.upgrade() else { return };
-                if let Err(error) = core.extend_horizon().await {
-                    tracing::error!(%error, "timers could not be armed");
-                }
+                pause = core.try_extend_horizon().await;
             }
         });
     }
