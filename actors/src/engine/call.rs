@@ -187,26 +187,6 @@ impl Engine {
         self.submit(request, empty_call(call.properties, None, call.via)).await?.upserted().await
     }
 
-    /// Patches the properties of a contact named by its id (CT-83).
-    ///
-    /// # Errors
-    /// [`EngineError::NotFound`] if nobody answers for the id.
-    pub async fn patch_contact(
-        &self,
-        id: ContactId,
-        properties: Properties,
-    ) -> Result<UpsertOutcome, EngineError> {
-        let contact = self.answers_for(id).await?.ok_or(EngineError::NotFound)?;
-        let request = Request { identity: Identity::default(), timing: Timing::default(), trace: None };
-        let answer = self.send_call(contact, &request, empty_call(properties, None, Via::Attached))?;
-        let pending = Pending { engine: self.clone(), request, answer };
-        match pending.upserted().await {
-            // Merged or deleted in between: once more by whoever answers now.
-            Err(EngineError::NoIdentity) => Err(EngineError::NotFound),
-            outcome => outcome,
-        }
-    }
-
     async fn submit(&self, request: Request, call: Call) -> Result<Pending, EngineError> {
         if request.identity.external.is_none()
             && request.identity.email.is_none()
@@ -266,10 +246,10 @@ impl Engine {
         }
         let mut views: Vec<ContactView> = Vec::with_capacity(found.len());
         for contact in found {
-            if let Some(view) = self.contact(contact).await? {
-                if !views.iter().any(|known| known.contact.id == view.contact.id) {
-                    views.push(view);
-                }
+            if let Some(view) = self.contact(contact).await?
+                && !views.iter().any(|known| known.contact.id == view.contact.id)
+            {
+                views.push(view);
             }
         }
         Ok(views)
@@ -288,16 +268,16 @@ impl Engine {
     /// # Errors
     /// See [`EngineError`].
     pub async fn resolve(&self, any_key: &str) -> Result<Option<ContactId>, EngineError> {
-        if let Ok(id) = any_key.parse::<ContactId>() {
-            if let Some(contact) = self.answers_for(id).await? {
-                return Ok(Some(contact));
-            }
+        if let Ok(id) = any_key.parse::<ContactId>()
+            && let Some(contact) = self.answers_for(id).await?
+        {
+            return Ok(Some(contact));
         }
         for kind in KeyKind::ALL {
-            if let Some(key) = IdentityKey::new(kind, any_key) {
-                if let Some(owner) = self.designated(&key).await? {
-                    return Ok(Some(owner));
-                }
+            if let Some(key) = IdentityKey::new(kind, any_key)
+                && let Some(owner) = self.designated(&key).await?
+            {
+                return Ok(Some(owner));
             }
         }
         Ok(None)
