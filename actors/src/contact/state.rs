@@ -256,7 +256,7 @@ impl ContactState {
                 })
                 .collect(),
             version: self.version.unwrap_or_default(),
-            wake_at: self.wake_at(),
+            wake_at: self.recorded_wake,
         }
     }
 }
