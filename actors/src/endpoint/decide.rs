@@ -10,7 +10,6 @@ use mainspring_schemas::{
         },
     },
 };
-use serde_json::Value;
 
 use super::state::EndpointState;
 
@@ -62,8 +61,7 @@ pub(super) fn distinct(types: Vec<String>) -> Vec<String> {
 fn unmask(new: Properties, stored: Option<&Properties>) -> Properties {
     new.into_iter()
         .map(|(key, value)| {
-            let kept =
-                (value == Value::from("***")).then(|| stored.and_then(|stored| stored.get(&key))).flatten();
+            let kept = (value == "***").then(|| stored.and_then(|stored| stored.get(&key))).flatten();
             let value = kept.cloned().unwrap_or(value);
             (key, value)
         })
@@ -172,7 +170,10 @@ mod tests {
         let stored = serde_json::json!({"apiKey": "secret", "host": "h"});
         let back = serde_json::json!({"apiKey": "***", "host": "other"});
         let merged = unmask(back.as_object().unwrap().clone(), stored.as_object());
-        assert_eq!(Value::Object(merged), serde_json::json!({"apiKey": "secret", "host": "other"}));
+        assert_eq!(
+            serde_json::Value::Object(merged),
+            serde_json::json!({"apiKey": "secret", "host": "other"})
+        );
     }
 
     #[test]

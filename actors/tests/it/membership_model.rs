@@ -113,10 +113,10 @@ fn leaf_holds(leaf: &EventLeaf, facts: &Facts1, now: i64) -> bool {
 
 fn windowed<'c>(criteria: &'c Criteria, leaves: &mut Vec<&'c EventLeaf>) {
     criteria.walk(&mut |node| {
-        if let Criteria::Event(leaf) = node {
-            if leaf.within.is_some() {
-                leaves.push(leaf);
-            }
+        if let Criteria::Event(leaf) = node
+            && leaf.within.is_some()
+        {
+            leaves.push(leaf);
         }
     });
 }
