@@ -1,6 +1,6 @@
 //! Calls through a whole engine: who they are about, under concurrency, across restarts.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use futures_util::future::join_all;
 use mainspring_actors::{
@@ -266,5 +266,78 @@ async fn a_contact_that_gets_a_thousand_events_at_once_shares_its_syncs() {
     let sent: Vec<String> = (0..1000).map(|n| format!("e{n}")).collect();
     assert_eq!(names, sent, "IG-24: in the order they were sent");
     assert!(running.syncs() < 500, "{} syncs for a thousand events", running.syncs());
+    running.stop().await;
+}
+
+#[actix::test]
+async fn a_new_key_is_free_again_after_its_append_failed() {
+    let world = World::new(T0);
+    let running = world.start(None).await;
+    let engine = &running.engine;
+    world.faults.refuse_appends(1);
+    let outcomes = engine.ingest_batch(vec![event("u1", "a"), event("u1", "b")]).await;
+    assert!(outcomes.iter().all(Result::is_err), "the second rests on the first");
+    let stored = engine.ingest(event("u1", "a")).await.unwrap();
+    assert!(stored.stored);
+    world.faults.refuse_appends(1);
+    assert!(engine.ingest(event("u1", "c")).await.is_err());
+    assert_eq!(engine.ingest(event("u1", "c")).await.unwrap().contact_id, stored.contact_id);
+    running.stop().await;
+}
+
+#[actix::test]
+async fn a_contact_that_is_read_anew_counts_once() {
+    let world = World::new(T0);
+    let running = world.start(None).await;
+    let engine = &running.engine;
+    engine.ingest(event("u1", "a")).await.unwrap();
+    for _ in 0..3 {
+        world.faults.refuse_appends(1);
+        assert!(engine.ingest(event("u1", "b")).await.is_err());
+    }
+    engine.ingest(event("u1", "b")).await.unwrap();
+    assert_eq!(engine.health().live_contacts, 1);
+    running.stop().await;
+}
+
+/// A world whose shard keeps one contact, so that a merge reads everybody anew, and that many contacts.
+async fn crowded(count: usize) -> (World, Running, Vec<ContactId>) {
+    let mut world = World::new(T0);
+    (world.shards, world.resident) = (1, 1);
+    let running = world.start(None).await;
+    let mut contacts = Vec::new();
+    for keys in ["u1", "e1", "d1"].into_iter().take(count) {
+        contacts.push(running.engine.ingest(event(keys, "x")).await.unwrap().contact_id);
+        world.clock.set(T0 + contacts.len() as i64);
+    }
+    (world, running, contacts)
+}
+
+/// Neither may hang: whoever lost the merge that failed, and the merge that comes next.
+async fn life_goes_on(engine: &Engine, contacts: &[ContactId]) {
+    let goes_on = async {
+        for (key, contact) in ["u1", "e1"].into_iter().zip(contacts) {
+            assert_eq!(engine.ingest(event(key, "b")).await.unwrap().contact_id, *contact);
+        }
+        assert_eq!(engine.ingest(event("u1 e1", "c")).await.unwrap().contact_id, contacts[0]);
+    };
+    tokio::time::timeout(Duration::from_secs(10), goes_on).await.expect("nobody hangs");
+}
+
+#[actix::test]
+async fn a_loser_is_free_again_if_the_survivor_cannot_be_read() {
+    let (world, running, contacts) = crowded(2).await;
+    world.faults.unreadable_after(contacts[0], 1);
+    assert!(running.engine.ingest(event("u1 e1", "a")).await.is_err());
+    life_goes_on(&running.engine, &contacts).await;
+    running.stop().await;
+}
+
+#[actix::test]
+async fn a_loser_is_free_again_if_the_next_one_cannot_be_taken() {
+    let (world, running, contacts) = crowded(3).await;
+    world.faults.unreadable_after(contacts[2], 1);
+    assert!(running.engine.ingest(event("u1 e1 d1", "a")).await.is_err());
+    life_goes_on(&running.engine, &contacts).await;
     running.stop().await;
 }

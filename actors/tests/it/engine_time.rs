@@ -1,11 +1,13 @@
 //! Time and definitions through a whole engine: timers, restarts, passivation, back-fills, switches.
 
-use mainspring_actors::Engine;
-use mainspring_schemas::{ContactId, event::ContactEvent};
+use std::time::{Duration, Instant};
+
+use mainspring_actors::{Clock, Engine, api::IngestCall};
+use mainspring_schemas::{ContactId, Timestamp, event::ContactEvent};
 
 use crate::{
     harness::{DAY, HOUR, T0, definitions, line},
-    world::{World, event, history},
+    world::{World, event, history, records},
 };
 
 const DORMANT: &str = "
@@ -15,6 +17,27 @@ const BUYER: &str = "
 
 async fn lines(engine: &Engine, contact: ContactId) -> Vec<String> {
     history(&**engine.log(), contact).await.iter().filter_map(line).collect()
+}
+
+/// How long after T0 the dormancy of [`seen_almost_7d_ago`] falls due.
+const SOON: i64 = 300;
+
+fn seen_almost_7d_ago(keys: &str) -> IngestCall {
+    IngestCall { occurred_at: Some(Timestamp(T0 - 7 * DAY + SOON)), ..event(keys, "seen") }
+}
+
+/// Waits with patience for what is promised within about a second, while the clock runs.
+async fn soon<T>(world: &World, promised: impl Future<Output = T>) -> T {
+    let clock = world.clock.clone();
+    let running = actix::spawn(async move {
+        loop {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            clock.set(clock.now().0 + 20);
+        }
+    });
+    let kept = tokio::time::timeout(Duration::from_secs(5), promised).await;
+    running.abort();
+    kept.expect("it is promised within a second")
 }
 
 /// Waits until the contact's history holds as many transitions; fails by the test runner's patience, not by a sleep.
@@ -48,17 +71,122 @@ async fn a_passivated_contact_comes_back_as_it_was_and_its_timers_still_fire() {
     world.shards = 1;
     let running = world.start(Some(definitions(DORMANT))).await;
     let engine = &running.engine;
-    let contact = engine.ingest(event("u1", "seen")).await.unwrap().contact_id;
+    let contact = engine.ingest(seen_almost_7d_ago("u1")).await.unwrap().contact_id;
     for n in 2..20 {
         engine.ingest(event(&format!("u{n}"), "other")).await.unwrap();
     }
-    assert!(engine.health().live_contacts <= 3, "{}", engine.health().live_contacts);
-    let outcome = engine.ingest(event("u1", "seen")).await.unwrap();
-    assert_eq!(outcome.contact_id, contact);
+    assert!(engine.health().live_contacts <= 2, "{}", engine.health().live_contacts);
+    assert_eq!(engine.contact(contact).await.unwrap().unwrap().wake_at.map(|at| at.0), Some(T0 + SOON + 1));
+    for n in 20..30 {
+        engine.ingest(event(&format!("u{n}"), "other")).await.unwrap();
+    }
+    world.clock.set(T0 + SOON + 1);
+    assert_eq!(transitions(engine, contact, 1).await, ["0h+301ms +dormant #1 reconcile"]);
+    assert_eq!(engine.ingest(event("u1", "other")).await.unwrap().contact_id, contact);
+    running.stop().await;
+}
+
+#[actix::test]
+async fn a_wake_that_was_refused_is_tried_again_within_a_second() {
+    let world = World::new(T0);
+    let running = world.start(Some(definitions(DORMANT))).await;
+    let contact = running.engine.ingest(seen_almost_7d_ago("u1")).await.unwrap().contact_id;
+    world.faults.refuse_appends(2);
+    world.clock.set(T0 + SOON + 1);
+    let began = Instant::now();
+    let lines = soon(&world, transitions(&running.engine, contact, 1)).await;
+    assert_eq!(lines, ["0h+301ms +dormant #1 reconcile"]);
+    assert!(began.elapsed() > Duration::from_millis(600), "two refusals cost time");
+    running.stop().await;
+}
+
+#[actix::test]
+async fn a_refused_append_does_not_lose_the_timer_it_would_have_moved() {
+    let world = World::new(T0);
+    let running = world.start(Some(definitions(DORMANT))).await;
+    let contact = running.engine.ingest(seen_almost_7d_ago("u1")).await.unwrap().contact_id;
+    world.faults.refuse_appends(1);
+    assert!(running.engine.ingest(event("u1", "seen")).await.is_err());
+    world.clock.set(T0 + SOON + 1);
     assert_eq!(
-        engine.contact(contact).await.unwrap().unwrap().wake_at.map(|at| at.0),
-        Some(T0 + 7 * DAY + 1)
+        soon(&world, transitions(&running.engine, contact, 1)).await,
+        ["0h+301ms +dormant #1 reconcile"]
     );
+    running.stop().await;
+}
+
+#[actix::test]
+async fn timers_that_cannot_be_armed_at_start_are_armed_within_a_second() {
+    let world = World::new(T0);
+    let running = world.start(Some(definitions(DORMANT))).await;
+    let contact = running.engine.ingest(seen_almost_7d_ago("u1")).await.unwrap().contact_id;
+    running.stop().await;
+    world.clock.set(T0 + HOUR);
+    world.faults.refuse_wakes(1);
+    let running = world.start(Some(definitions(DORMANT))).await;
+    assert_eq!(
+        soon(&world, transitions(&running.engine, contact, 1)).await,
+        ["0h+301ms +dormant #1 reconcile"]
+    );
+    running.stop().await;
+}
+
+#[actix::test]
+async fn idle_contacts_leave_memory_even_if_they_were_used_more_than_once() {
+    let mut world = World::new(T0);
+    world.idle_after = Duration::from_millis(200);
+    let running = world.start(None).await;
+    for name in ["a", "b"] {
+        for n in 0..100 {
+            running.engine.ingest(event(&format!("u{n}"), name)).await.unwrap();
+        }
+    }
+    soon(&world, async {
+        while running.engine.health().live_contacts > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    running.stop().await;
+}
+
+#[actix::test]
+async fn gauges_count_over_all_shards() {
+    let mut world = World::new(T0);
+    world.shards = 3;
+    let running = world.start(Some(definitions(DORMANT))).await;
+    for n in 0..20 {
+        running.engine.ingest(seen_almost_7d_ago(&format!("u{n}"))).await.unwrap();
+    }
+    // A round through every shard: what was answered before is counted by now.
+    running.engine.buckets().switch("dormant", false).await.unwrap();
+    let health = running.engine.health();
+    assert_eq!((health.live_contacts, health.armed_timers, health.refused_calls), (20, 20, 0));
+    running.stop().await;
+}
+
+#[actix::test]
+async fn a_switch_during_a_back_fill_leaves_one_pass_whose_end_counts() {
+    let world = World::new(T0);
+    let running = world.start(None).await;
+    for n in 0..1200 {
+        running.engine.ingest(event(&format!("u{n}"), "order")).await.unwrap();
+    }
+    running.stop().await;
+    let running = world.start(Some(definitions(BUYER))).await;
+    let buckets = running.engine.buckets();
+    for enabled in [false, true] {
+        buckets.switch("buyer", enabled).await.unwrap();
+    }
+    while buckets.is_building() {
+        tokio::task::yield_now().await;
+    }
+    let stream = records(&**running.engine.log()).await;
+    let steps: Vec<_> = stream.iter().filter(|record| record.stream.category() == "bucket").collect();
+    let last = steps.iter().rposition(|record| record.event_type == "bucket.switched").unwrap();
+    let steps: Vec<&str> = steps[last + 1..].iter().map(|record| record.event_type.as_str()).collect();
+    let advanced = "bucket.fill-advanced";
+    assert_eq!(steps, ["bucket.fill-started", advanced, advanced, advanced, "bucket.fill-completed"]);
     running.stop().await;
 }
 
@@ -85,7 +213,7 @@ async fn bk_180_to_bk_185_a_new_definition_back_fills_and_says_how_far_it_is() {
     assert_eq!((bucket.processed, bucket.total, bucket.building), (1200, 1200, false));
     assert_eq!(lines(engine, contacts[0]).await, ["1h +buyer #1 backfill silent"]);
     assert!(lines(engine, contacts[1]).await.is_empty());
-    let joins = crate::world::records(&**engine.log()).await;
+    let joins = records(&**engine.log()).await;
     let joins = joins.iter().filter(|record| record.event_type == "contact.bucket-entered").count();
     assert_eq!(joins, 400);
     running.stop().await;
@@ -117,7 +245,7 @@ async fn bk_01_a_transition_stands_in_the_same_append_as_the_event_that_caused_i
     engine.ingest(event("u1", "order")).await.unwrap();
     let outcome = engine.ingest(event("u1", "order")).await.unwrap();
     assert_eq!(outcome.entered.len(), 1, "DP-12");
-    let records = crate::world::records(&**engine.log()).await;
+    let records = records(&**engine.log()).await;
     let join = records.iter().find(|record| record.event_type == "contact.bucket-entered").unwrap();
     assert_eq!(join.causation, Some(outcome.event_id));
     assert_eq!(join.position, outcome.position.unwrap());

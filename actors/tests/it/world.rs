@@ -5,8 +5,9 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
         Arc,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicI64, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -16,14 +17,16 @@ use mainspring_actors::{
     population::{Population, PopulationError},
 };
 use mainspring_eventlog::{
-    EventLog, Position, Recorded,
+    Append, AppendError, EventLog, LogError, OnDurable, Position, Recorded, Version,
     embedded::{EmbeddedLog, Options as LogOptions, SqliteSnapshots},
 };
 use mainspring_schemas::{
-    BucketId, ContactId, EndpointId, Properties, Timestamp,
+    BucketId, ContactId, EndpointId, Properties, StreamName, Timestamp,
     definition::BucketDefinition,
     event::{ContactEvent, contact::Source},
+    identity::{IdentityKey, KeyKind},
 };
+use parking_lot::Mutex;
 
 /// A clock that only tests move, but for which timers are waited for.
 pub struct TestClock(AtomicI64);
@@ -72,7 +75,7 @@ pub async fn history(log: &dyn EventLog, contact: ContactId) -> Vec<ContactEvent
         .collect()
 }
 
-struct WholeLog(Arc<dyn EventLog>);
+struct WholeLog(Arc<dyn EventLog>, Arc<Faults>);
 
 impl WholeLog {
     async fn live(&self) -> BTreeMap<ContactId, Option<Timestamp>> {
@@ -119,6 +122,9 @@ impl Population for WholeLog {
         until: Timestamp,
         limit: usize,
     ) -> Result<Vec<(Timestamp, ContactId)>, PopulationError> {
+        if Faults::strikes(&self.1.wakes) {
+            return Err(PopulationError("a fault".into()));
+        }
         let live = self.live().await;
         let due: BTreeSet<_> = live.into_iter().filter_map(|(id, at)| Some((at?, id))).collect();
         Ok(due
@@ -137,12 +143,116 @@ impl Population for WholeLog {
     }
 }
 
+/// What the next calls of a world's log and read models refuse.
+#[derive(Default)]
+pub struct Faults {
+    appends: AtomicUsize,
+    wakes: AtomicUsize,
+    unreadable: Mutex<Option<(StreamName, usize)>>,
+}
+
+impl Faults {
+    /// The next appends fail, each after a moment.
+    pub fn refuse_appends(&self, count: usize) {
+        self.appends.store(count, Ordering::SeqCst);
+    }
+
+    /// The next questions for due timers fail.
+    pub fn refuse_wakes(&self, count: usize) {
+        self.wakes.store(count, Ordering::SeqCst);
+    }
+
+    /// A contact can be read so many times more, then once not.
+    pub fn unreadable_after(&self, contact: ContactId, reads: usize) {
+        *self.unreadable.lock() = Some((StreamName::contact(contact), reads));
+    }
+
+    fn strikes(count: &AtomicUsize) -> bool {
+        count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
+    }
+
+    fn strikes_read(&self, stream: &StreamName) -> bool {
+        let mut unreadable = self.unreadable.lock();
+        match &mut *unreadable {
+            Some((at, 0)) if at == stream => {
+                *unreadable = None;
+                true
+            }
+            Some((at, left)) if at == stream => {
+                *left -= 1;
+                false
+            }
+            _ => false,
+        }
+    }
+}
+
+/// A log with faults.
+struct Faulty(Arc<EmbeddedLog>, Arc<Faults>);
+
+#[async_trait]
+impl EventLog for Faulty {
+    fn submit(&self, append: Append, on_durable: OnDurable) {
+        if Faults::strikes(&self.1.appends) {
+            std::thread::spawn(move || {
+                std::thread::sleep(Duration::from_millis(50));
+                on_durable(Err(AppendError::Unavailable("a fault".into())));
+            });
+        } else {
+            self.0.submit(append, on_durable);
+        }
+    }
+
+    fn atomic_streams(&self) -> bool {
+        self.0.atomic_streams()
+    }
+
+    async fn read_stream(
+        &self,
+        stream: &StreamName,
+        from: Version,
+        limit: usize,
+    ) -> Result<Vec<Recorded>, LogError> {
+        if self.1.strikes_read(stream) {
+            return Err(LogError::Unusable("a fault".to_owned()));
+        }
+        self.0.read_stream(stream, from, limit).await
+    }
+
+    async fn read_stream_back(
+        &self,
+        stream: &StreamName,
+        from: Option<Version>,
+        limit: usize,
+    ) -> Result<Vec<Recorded>, LogError> {
+        self.0.read_stream_back(stream, from, limit).await
+    }
+
+    async fn read_all(&self, from: Position, limit: usize) -> Result<Vec<Recorded>, LogError> {
+        self.0.read_all(from, limit).await
+    }
+
+    fn durable_end(&self) -> Position {
+        self.0.durable_end()
+    }
+
+    async fn wait_past(&self, position: Position) {
+        self.0.wait_past(position).await;
+    }
+
+    fn health(&self) -> Result<(), Arc<str>> {
+        self.0.health()
+    }
+}
+
 /// A directory in which engines come and go.
 pub struct World {
     directory: tempfile::TempDir,
     pub clock: Arc<TestClock>,
     pub shards: usize,
     pub resident: usize,
+    pub idle_after: Duration,
+    pub faults: Arc<Faults>,
 }
 
 /// An engine and the log it writes.
@@ -158,19 +268,22 @@ impl World {
             clock: TestClock::at(now),
             shards: 2,
             resident: 10_000,
+            idle_after: Duration::from_secs(300),
+            faults: Arc::default(),
         }
     }
 
     pub async fn start(&self, definitions: Option<Vec<BucketDefinition>>) -> Running {
         let (log, _) = EmbeddedLog::open(LogOptions::new(self.directory.path().join("log"))).unwrap();
         let snapshots = SqliteSnapshots::open(self.directory.path().join("snapshots.sqlite")).unwrap();
-        let shared: Arc<dyn EventLog> = log.clone();
-        let population = Arc::new(WholeLog(Arc::clone(&shared)));
+        let shared: Arc<dyn EventLog> = Arc::new(Faulty(log.clone(), self.faults.clone()));
+        let population = Arc::new(WholeLog(Arc::clone(&shared), self.faults.clone()));
         let clock: Arc<dyn Clock> = self.clock.clone();
         let mut options = Options::new(shared, snapshots, population, clock, [7; 32]);
         options.definitions = definitions;
         options.shards = self.shards;
         options.resident_contacts = self.resident;
+        options.idle_after = self.idle_after;
         let engine = Engine::start(options).await.unwrap();
         Running { engine, log }
     }
@@ -188,12 +301,14 @@ impl Running {
     }
 }
 
-/// An event by whichever keys are given: `u...` user ids, `e...` addresses, `v...` anonymous ids.
+/// An event by whichever keys are given: `u...` user ids, `e...` addresses, `v...` anonymous ids, `d...` Discord ids.
 pub fn event(keys: &str, name: &str) -> IngestCall {
     let of = |first: char| keys.split_whitespace().find(|key| key.starts_with(first));
     let email = of('e').map(|key| format!("{key}@example.com"));
+    let mut identity = Identity::new(of('u'), email.as_deref(), of('v'));
+    identity.discord = of('d').and_then(|key| IdentityKey::new(KeyKind::Discord, &key[1..]));
     IngestCall {
-        identity: Identity::new(of('u'), email.as_deref(), of('v')),
+        identity,
         name: name.into(),
         event_properties: Properties::new(),
         contact_properties: Properties::new(),
