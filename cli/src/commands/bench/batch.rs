@@ -1,9 +1,7 @@
 //! Many events per request.
 
-use std::time::Duration;
-
 use super::{
-    edge::Comparison,
+    edge::{Comparison, Course},
     people::{self, ABOUT, USERS},
     place::Place,
     report::Part,
@@ -14,13 +12,13 @@ use super::{
 pub async fn measure(
     place: &Place,
     connections: &[usize],
-    time: Duration,
+    course: Course,
     size: usize,
 ) -> anyhow::Result<Part> {
     let directory = place.fresh("batch")?;
     let world = World::open(&directory, people::definitions()?, None).await?;
     let requests = people::batches(&world.key, size);
-    let comparison = Comparison::new(place, &world, requests, size, time).await?;
+    let comparison = Comparison::new(place, &world, requests, size, course).await?;
     let mut rows = Vec::new();
     for connections in connections {
         rows.extend(comparison.rows(*connections).await?);
@@ -29,8 +27,9 @@ pub async fn measure(
     world.stop().await;
     place.done("batch")?;
     let about = format!(
-        "POST /v1/events/batch, {size} events each, {USERS} known contacts, {ABOUT}, {} s each",
-        time.as_secs()
+        "POST /v1/events/batch, {size} events each, {USERS} known contacts, {ABOUT}, {} times {} s each",
+        course.rounds,
+        course.time.as_secs()
     );
     Ok(Part { name: "batch", about, rows })
 }

@@ -26,6 +26,9 @@ use parking_lot::Mutex;
 
 use super::{people::USERS, world};
 
+/// How the log calls what an application sent.
+pub const EVENT_TYPE: &str = "contact.event";
+
 /// The sizes of the real thing.
 #[derive(Clone, Debug)]
 pub struct Shape {
@@ -124,7 +127,7 @@ impl Store {
         let streams = (first..first + shape.records).map(|place| {
             let record = NewRecord {
                 id: self.entropy.lock().record(now),
-                event_type: CompactString::const_new("event.recorded"),
+                event_type: CompactString::const_new(EVENT_TYPE),
                 schema_version: 1,
                 causation: None,
                 trace: None,

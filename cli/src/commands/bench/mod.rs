@@ -22,6 +22,7 @@ mod world;
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use self::{
+    edge::Course,
     place::Place,
     report::{Machine, Part},
 };
@@ -39,8 +40,11 @@ pub struct Args {
     /// What to measure
     #[arg(value_enum, default_value = "all")]
     what: What,
+    /// How often `ingest` and `batch` are measured, floors and engine in turn; the median counts
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=100))]
+    rounds: u64,
     /// How long each measurement lasts
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=3600))]
     seconds: u64,
     /// Connections of the load
     #[arg(long, value_delimiter = ',', default_value = "16,64,256", value_parser = connections)]
@@ -127,11 +131,12 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 /// One part, in an actor system of its own, so that nothing of it is left when the next one begins.
 fn measure(what: What, args: &Args, place: &Place) -> anyhow::Result<Part> {
     let time = Duration::from_secs(args.seconds);
+    let course = Course { time, rounds: usize::try_from(args.rounds)? };
     let runner = actix_web::rt::System::new();
     let part = runner.block_on(async {
         match what {
-            What::Ingest => ingest::measure(place, &args.connections, time).await,
-            What::Batch => batch::measure(place, &args.connections, time, BATCH).await,
+            What::Ingest => ingest::measure(place, &args.connections, course).await,
+            What::Batch => batch::measure(place, &args.connections, course, BATCH).await,
             What::Rebuild => rebuild::measure(place, args.records.unwrap_or(REBUILD_RECORDS)).await,
             What::Deliver => deliver::measure(place, time).await,
             What::Latency => latency::measure(place, time, args.rate).await,
