@@ -34,6 +34,31 @@ pub(crate) fn require(state: &AppState, request: &HttpRequest, needed: Scope) ->
     if principal.allows(needed) { Ok(principal) } else { Err(ApiError::Forbidden) }
 }
 
+/// Who a part of the routes is for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Plane {
+    /// Everybody.
+    Open,
+    /// Applications.
+    Data,
+    /// Operators.
+    Admin,
+}
+
+impl Plane {
+    /// Lets a caller into the plane who may do the least there is in it.
+    ///
+    /// # Errors
+    /// 401, 403 or 429.
+    pub fn enter(self, state: &AppState, request: &HttpRequest) -> Result<(), ApiError> {
+        match self {
+            Self::Open => Ok(()),
+            Self::Data => require(state, request, Scope::Ingest).map(|_| ()),
+            Self::Admin => require_admin(state, request, Scope::Read).map(|_| ()),
+        }
+    }
+}
+
 /// Budget of a key on the admin plane after this request: the limit and what is left of it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Budget {
@@ -41,6 +66,8 @@ pub(crate) struct Budget {
     pub limit: u32,
     /// Requests left.
     pub remaining: u32,
+    /// Seconds until all are.
+    pub reset: u64,
 }
 
 /// As [`require`], and takes a slot of the admin plane's budget (RL-02), which every answer then tells (RL-07).
@@ -54,8 +81,8 @@ pub(crate) fn require_admin(
 ) -> Result<Principal, ApiError> {
     let principal = require(state, request, needed)?;
     let name = principal.id.map_or_else(|| "legacy".to_owned(), |id| id.to_string());
-    if let Some((limit, remaining)) = state.admin_limiter.take(&name, Instant::now())? {
-        request.extensions_mut().insert(Budget { limit, remaining });
+    if let Some(budget) = state.admin_limiter.take(&name, Instant::now())? {
+        request.extensions_mut().insert(budget);
     }
     Ok(principal)
 }

@@ -47,6 +47,8 @@ pub enum ApiError {
         limit: u32,
         /// Seconds until a slot is free, rounded up.
         retry_after: u64,
+        /// Seconds until all slots are free.
+        reset: u64,
     },
     /// HT-30: nothing was stored.
     #[error("Service overloaded")]
@@ -107,10 +109,11 @@ impl ResponseError for ApiError {
                 let error = json!({"name": "ZodError", "message": message});
                 return response.json(json!({"success": false, "error": error, "issues": issues}));
             }
-            Self::Limited { limit, retry_after } => {
+            Self::Limited { limit, retry_after, reset } => {
                 response.insert_header((header::RETRY_AFTER, *retry_after));
                 response.insert_header(("x-ratelimit-limit", *limit));
                 response.insert_header(("x-ratelimit-remaining", 0));
+                response.insert_header(("x-ratelimit-reset", *reset));
             }
             Self::Overloaded => {
                 response.insert_header((header::RETRY_AFTER, TRY_AGAIN));

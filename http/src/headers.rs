@@ -60,22 +60,43 @@ pub(crate) async fn stamp(
     let mut response = next.call(request).await?.map_into_boxed_body();
     let budget = response.request().extensions().get::<Budget>().copied();
     let headers = response.headers_mut();
-    if let Some(Budget { limit, remaining }) = budget {
+    if let Some(Budget { limit, remaining, reset }) = budget {
         headers.insert(HeaderName::from_static("x-ratelimit-limit"), HeaderValue::from(limit));
         headers.insert(HeaderName::from_static("x-ratelimit-remaining"), HeaderValue::from(remaining));
+        headers.insert(HeaderName::from_static("x-ratelimit-reset"), HeaderValue::from(reset));
     }
     for (name, value) in SECURITY {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
-    if let Some(id) = id.or_else(|| HeaderValue::from_str(&fresh_id()).ok()) {
-        headers.insert(REQUEST_ID, id);
+    let id = id.or_else(|| HeaderValue::from_str(&fresh_id()).ok());
+    if let Some(id) = &id {
+        headers.insert(REQUEST_ID, id.clone());
     }
     if open {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
         let exposed = "X-Request-Id, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining";
         headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(exposed));
     }
-    Ok(response)
+    let failed = response.status().is_client_error() || response.status().is_server_error();
+    Ok(match id.as_ref().and_then(|id| id.to_str().ok()).filter(|_| failed) {
+        Some(id) => response.map_body(|_, body| with_id(body, id)),
+        None => response,
+    })
+}
+
+/// An error's body with the request's id in it, so that a report names what the logs name (HT-34).
+fn with_id(body: BoxBody, id: &str) -> BoxBody {
+    let bytes = match body.try_into_bytes() {
+        Ok(bytes) => bytes,
+        Err(body) => return body,
+    };
+    match serde_json::from_slice(&bytes) {
+        Ok(serde_json::Value::Object(mut members)) => {
+            members.insert("requestId".to_owned(), id.into());
+            BoxBody::new(serde_json::Value::Object(members).to_string())
+        }
+        _ => BoxBody::new(bytes),
+    }
 }
 
 thread_local! {

@@ -52,6 +52,7 @@ pub(crate) async fn health(state: Data<AppState>, request: HttpRequest) -> HttpR
         }]);
         body["contacts"] = json!({ "inMemory": engine.live_contacts });
         body["timers"] = json!({ "armed": engine.armed_timers });
+        body["refusedCalls"] = json!(engine.refused_calls);
         body["reason"] = json!(engine.reason);
     }
     HttpResponse::Ok().json(body)

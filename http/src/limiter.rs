@@ -7,7 +7,7 @@ use std::{
 
 use parking_lot::Mutex;
 
-use crate::error::ApiError;
+use crate::{auth::Budget, error::ApiError};
 
 const WINDOW: Duration = Duration::from_secs(60);
 
@@ -25,8 +25,8 @@ impl Limiter {
         Self { limit, taken: Mutex::default() }
     }
 
-    /// Takes a slot for `key`; returns limit and slots left, `None` without a limit.
-    pub fn take(&self, key: &str, now: Instant) -> Result<Option<(u32, u32)>, ApiError> {
+    /// Takes a slot for `key`; returns what is left, `None` without a limit.
+    pub fn take(&self, key: &str, now: Instant) -> Result<Option<Budget>, ApiError> {
         let Some(limit) = self.limit else { return Ok(None) };
         let mut all = self.taken.lock();
         if all.len() > MANY_KEYS {
@@ -37,15 +37,15 @@ impl Limiter {
             taken.pop_front();
         }
         if taken.len() as u64 >= u64::from(limit) {
-            let wait =
-                taken.front().map_or(WINDOW, |first| WINDOW.saturating_sub(now.duration_since(*first)));
-            return Err(ApiError::Limited {
-                limit,
-                retry_after: wait.as_millis().div_ceil(1000).max(1) as u64,
-            });
+            let until_free = |taken: Option<&Instant>| {
+                let wait = taken.map_or(WINDOW, |at| WINDOW.saturating_sub(now.duration_since(*at)));
+                wait.as_millis().div_ceil(1000).max(1) as u64
+            };
+            let (retry_after, reset) = (until_free(taken.front()), until_free(taken.back()));
+            return Err(ApiError::Limited { limit, retry_after, reset });
         }
         taken.push_back(now);
-        Ok(Some((limit, limit - taken.len() as u32)))
+        Ok(Some(Budget { limit, remaining: limit - taken.len() as u32, reset: WINDOW.as_secs() }))
     }
 }
 
@@ -58,13 +58,17 @@ mod tests {
         let limiter = Limiter::new(Some(2));
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        assert_eq!(limiter.take("k", at(0)).unwrap(), Some((2, 1)));
-        assert_eq!(limiter.take("k", at(10)).unwrap(), Some((2, 0)));
+        let left =
+            |second| limiter.take("k", at(second)).unwrap().map(|budget| (budget.limit, budget.remaining));
+        assert_eq!(left(0), Some((2, 1)));
+        assert_eq!(left(10), Some((2, 0)));
         for second in 11..60 {
             let refused = limiter.take("k", at(second)).unwrap_err();
-            assert!(matches!(refused, ApiError::Limited { retry_after, .. } if retry_after == 60 - second));
+            assert!(
+                matches!(refused, ApiError::Limited { retry_after, reset, .. } if retry_after == 60 - second && reset == 70 - second)
+            );
         }
         assert!(limiter.take("other", at(30)).is_ok(), "RL-08");
-        assert_eq!(limiter.take("k", at(60)).unwrap(), Some((2, 0)));
+        assert_eq!(left(60), Some((2, 0)));
     }
 }

@@ -32,6 +32,17 @@ impl Parameters {
         value.filter(|value| !value.is_empty())
     }
 
+    /// A text of at most `maximum` characters without U+0000 (HT-10, HT-53).
+    pub fn key(&mut self, key: &str, maximum: u64) -> Option<String> {
+        let text = self.text(key)?.to_owned();
+        if text.chars().count() as u64 > maximum {
+            self.issues.too_big(key, "string", maximum);
+        } else if text.contains('\0') {
+            self.issues.custom(key, "must not contain U+0000");
+        }
+        Some(text)
+    }
+
     /// Whether the key is given at all.
     pub fn has(&self, key: &str) -> bool {
         self.pairs.iter().any(|(name, _)| name == key)
@@ -42,7 +53,7 @@ impl Parameters {
         let Some((_, text)) = self.pairs.iter().find(|(name, _)| name == key) else { return default };
         let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
         match text.parse::<u64>().ok().filter(|_| digits) {
-            None => self.issues.invalid_type(key, "number", None),
+            None => self.issues.invalid_format(key, "integer"),
             Some(value) if value < minimum => self.issues.too_small(key, "number", minimum),
             Some(value) if value > maximum => self.issues.too_big(key, "number", maximum),
             Some(value) => return value,

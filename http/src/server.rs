@@ -3,15 +3,16 @@
 use std::{net::TcpListener, time::Duration};
 
 use actix_web::{
-    App, HttpResponse, HttpServer, Resource,
+    App, HttpRequest, HttpResponse, HttpServer, Resource, Route, Scope,
     dev::Server,
     error::PayloadError,
+    guard,
     http::header,
     middleware::from_fn,
     web::{self, Data, PayloadConfig},
 };
 
-use crate::{admin, data, error::ApiError, headers::stamp, health, state::AppState};
+use crate::{admin, auth::Plane, data, error::ApiError, headers::stamp, health, state::AppState};
 
 /// Idle connections outlive a load balancer's own patience (HT-44).
 const KEEP_ALIVE: Duration = Duration::from_secs(72);
@@ -22,21 +23,38 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long requests in flight may take once the server is told to stop.
 const GRACE_SECONDS: u64 = 20;
 
-/// A path with its methods: any other method is answered 405 and told which there are (HT-08).
-pub(crate) fn resource(path: &str, allow: &'static str) -> Resource {
-    web::resource(path).default_service(web::to(move || async move {
+/// A route for `GET`, and for `HEAD`, which is answered alike but without a body (HT-08).
+pub(crate) fn get() -> Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+}
+
+/// A path with its methods: any other method is answered 405 and told which there are (HT-08), once the caller has shown
+/// that the plane is for them (AU-27).
+pub(crate) fn resource(path: &str, plane: Plane, allow: &'static str) -> Resource {
+    let refuse = move |state: Data<AppState>, request: HttpRequest| async move {
+        plane.enter(&state, &request)?;
         let mut response = HttpResponse::MethodNotAllowed();
         response.insert_header((header::ALLOW, allow));
-        response.json(serde_json::json!({"error": "Method Not Allowed"}))
-    }))
+        Ok::<_, ApiError>(response.json(serde_json::json!({"error": "Method Not Allowed"})))
+    };
+    web::resource(path).default_service(web::to(refuse))
+}
+
+/// Everything below a path that is no route: 404, and nothing at all for callers without a key.
+pub(crate) fn elsewhere(path: &str, plane: Plane) -> Scope {
+    let unknown = move |state: Data<AppState>, request: HttpRequest| async move {
+        plane.enter(&state, &request)?;
+        Err::<HttpResponse, _>(ApiError::NotFound("Not Found".to_owned()))
+    };
+    web::scope(path).default_service(web::to(unknown))
 }
 
 /// Registers every route.
 pub fn configure(config: &mut web::ServiceConfig) {
     config
-        .service(resource("/v1/health", "GET, HEAD").route(web::get().to(health::health)))
-        .service(resource("/v1/health/live", "GET, HEAD").route(web::get().to(health::live)))
-        .service(resource("/v1/health/ready", "GET, HEAD").route(web::get().to(health::ready)));
+        .service(resource("/v1/health", Plane::Open, "GET, HEAD").route(get().to(health::health)))
+        .service(resource("/v1/health/live", Plane::Open, "GET, HEAD").route(get().to(health::live)))
+        .service(resource("/v1/health/ready", Plane::Open, "GET, HEAD").route(get().to(health::ready)));
     data::configure(config);
     admin::configure(config);
     config.default_service(web::to(|| async {

@@ -13,6 +13,9 @@ use serde_json::{Value, json};
 use super::reading::{ask, uuid};
 use crate::{auth::require_admin, error::ApiError, query::Parameters, state::AppState};
 
+/// Where dead letters come from (OB-154).
+const SOURCE: &str = "webhook-delivery";
+
 fn shape(delivery: &Delivery) -> Value {
     json!({
         "id": delivery.id,
@@ -145,7 +148,7 @@ pub(super) async fn one(
 fn dead_letter(entry: &DeadLetter) -> Result<Value, ApiError> {
     Ok(json!({
         "id": entry.id,
-        "source": "webhook_delivery",
+        "source": SOURCE,
         "sourceId": entry.id,
         "payload": {
             "endpointId": entry.endpoint,
@@ -172,7 +175,7 @@ pub(super) async fn dead_letters(
     let mut parameters = Parameters::of(&request);
     let (limit, offset) = parameters.page();
     let status = parameters.word("status", &["pending", "retried", "discarded"]).map(str::to_owned);
-    let ours = parameters.text("source").is_none_or(|source| source == "webhook_delivery");
+    let ours = parameters.text("source").is_none_or(|source| source == SOURCE);
     parameters.check()?;
     let filter = DeadLetterFilter { status, id: None };
     let ((entries, total), lag) = ask(&state, move |models| {

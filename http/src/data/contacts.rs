@@ -60,8 +60,9 @@ pub(super) async fn upsert(
 pub(super) async fn find(state: Data<AppState>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
     require(&state, &request, Scope::Ingest)?;
     let mut parameters = Parameters::of(&request);
+    let (user_id, email) = (parameters.key("userId", 512), parameters.key("email", 320));
     parameters.check()?;
-    let identity = Identity::new(parameters.text("userId"), parameters.text("email"), None);
+    let identity = Identity::new(user_id.as_deref(), email.as_deref(), None);
     if identity.keys().next().is_none() {
         return Err(no_identity());
     }
@@ -83,10 +84,10 @@ pub(super) async fn delete(
     let user_id = reader.text("userId", false, 0, 512);
     reader.issues.into_result(())?;
     let mut parameters = Parameters::of(&request);
+    let (user_id, email) =
+        (user_id.or_else(|| parameters.key("userId", 512)), email.or_else(|| parameters.key("email", 320)));
     parameters.check()?;
-    let email = email.as_deref().or_else(|| parameters.text("email"));
-    let user_id = user_id.as_deref().or_else(|| parameters.text("userId"));
-    let identity = Identity::new(user_id, email, None);
+    let identity = Identity::new(user_id.as_deref(), email.as_deref(), None);
     if identity.keys().next().is_none() {
         return Err(no_identity());
     }

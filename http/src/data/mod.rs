@@ -6,19 +6,24 @@ mod events;
 
 use actix_web::web;
 
+use crate::{
+    auth::Plane,
+    server::{elsewhere, get, resource},
+};
+
 /// Registers the routes below `/v1`.
 pub(crate) fn configure(config: &mut web::ServiceConfig) {
     config
-        .service(crate::server::resource("/v1/events", "POST").route(web::post().to(events::ingest)))
+        .service(resource("/v1/events", Plane::Data, "POST").route(web::post().to(events::ingest)))
         .service(
-            crate::server::resource("/v1/events/batch", "POST").route(web::post().to(events::ingest_batch)),
+            resource("/v1/events/batch", Plane::Data, "POST").route(web::post().to(events::ingest_batch)),
         )
         .service(
-            crate::server::resource("/v1/contacts", "DELETE, PUT")
+            resource("/v1/contacts", Plane::Data, "DELETE, PUT")
                 .route(web::put().to(contacts::upsert))
                 .route(web::delete().to(contacts::delete)),
         )
-        .service(
-            crate::server::resource("/v1/contacts/find", "GET, HEAD").route(web::get().to(contacts::find)),
-        );
+        .service(resource("/v1/contacts/find", Plane::Data, "GET, HEAD").route(get().to(contacts::find)))
+        .service(elsewhere("/v1/events", Plane::Data))
+        .service(elsewhere("/v1/contacts", Plane::Data));
 }

@@ -76,9 +76,15 @@ impl Message {
         self.first.split(' ').nth(1).unwrap().parse().unwrap()
     }
 
-    /// The body; `null` if it is no JSON.
+    /// The body; `null` if it is no JSON. An error names its request, which is checked here once for all (HT-34).
+    #[track_caller]
     pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_default()
+        let mut body: Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        if self.first.starts_with("HTTP/") && self.status() >= 400 {
+            let named = body.as_object_mut().and_then(|body| body.remove("requestId"));
+            assert_eq!(named.as_ref().and_then(Value::as_str), self.header("x-request-id"), "{}", self.first);
+        }
+        body
     }
 
     /// The body, if the status is as expected.
