@@ -77,7 +77,7 @@ async fn ob_126_the_last_failure_makes_a_dead_letter() {
     assert_eq!(failed.len(), 1);
     assert_eq!((&failed[0]["attemptCount"], &failed[0]["lastError"]), (&json!(3), &json!("HTTP 500")));
     assert_eq!((&failed[0]["errorClass"], &failed[0]["nextRetryAt"]), (&json!("server_error"), &Value::Null));
-    let letters = server.all("/v1/admin/dlq?status=pending", "entries").await;
+    let letters = server.all("/v1/admin/dlq?status=pending&source=webhook-delivery", "entries").await;
     let letter = letters.iter().find(|letter| letter["payload"]["eventType"] == "bucket.entered").unwrap();
     assert_eq!((&letter["sourceId"], &letter["retryCount"]), (&failed[0]["id"], &json!(3)));
     assert_eq!(letter["error"], "Exhausted 3: HTTP 500", "DL-01");

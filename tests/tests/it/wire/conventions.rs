@@ -80,6 +80,25 @@ async fn ht_08_paths_and_methods() {
         table.row(&format!("HT-08 {method} {path}"), &answer, 405, &error("Method Not Allowed"));
         table.same(&format!("HT-08 Allow of {path}"), answer.header("allow"), Some(allow));
     }
+    for path in ["/v1/health", "/v1/contacts/find?userId=a", "/v1/admin/buckets"] {
+        let (whole, head) =
+            (server.get(path).await, server.send(Request::new("HEAD", path).key(ADMIN)).await);
+        let sizes = (head.status(), head.body.len(), whole.status());
+        table.same(&format!("HT-08 HEAD {path}"), sizes, (200, 0, 200));
+    }
+    for (method, path) in [
+        ("GET", "/v1/events"),
+        ("POST", "/v1/events/nothing"),
+        ("GET", "/v1/contacts/nothing"),
+        ("PUT", "/v1/admin/dlq"),
+    ] {
+        let answer = server.send(Request::new(method, path)).await;
+        table.row(&format!("AU-27 {method} {path} without a key"), &answer, 401, &error("Unauthorized"));
+    }
+    for query in ["userId=a%00b".to_owned(), format!("userId={}", "x".repeat(513))] {
+        let answer = server.get(&format!("/v1/contacts/find?{query}")).await;
+        table.same(&format!("HT-10, HT-53 {query}"), answer.status(), 400);
+    }
     let twice = server.get("/v1/contacts/find?userId=a&userId=b").await;
     table.same("HT-08 twice", (twice.status(), issues(&twice)), (400, wanted(&[("custom", "userId")])));
     table.end();
