@@ -21,7 +21,7 @@ pub fn read(text: &str) -> Option<Timestamp> {
             .replacen(' ', "T", 1)
             .parse::<DateTime>()
             .ok()
-            .filter(|_| !text.contains(['Z', 'z', '+', '[']))?,
+            .filter(|_| text.contains('-') && !text.contains(['Z', 'z', '+', '[']))?,
     };
     utc(civil)
 }

@@ -15,6 +15,7 @@ use serde_json::json;
 
 use crate::{
     harness::T0,
+    random::Random,
     world::{Running, World, event, history, records},
 };
 
@@ -158,16 +159,6 @@ async fn rs_80_many_calls_with_one_unknown_key_make_one_contact() {
     let view = engine.contact(*ids.first().unwrap()).await.unwrap().unwrap();
     assert_eq!(view.contact.properties.len(), 200, "no lost property");
     running.stop().await;
-}
-
-/// A small generator, so that a failing seed can be run again.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % n
-    }
 }
 
 /// Calls that create, link and merge the same few people, all at once.

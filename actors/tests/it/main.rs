@@ -5,6 +5,8 @@
 mod engine_identity;
 mod engine_time;
 mod harness;
+mod identity_model;
 mod membership_model;
 mod membership_scenarios;
+mod random;
 mod world;
