@@ -1,6 +1,6 @@
 //! Contacts, buckets and endpoints: event-sourced entities and the actors that host them.
 //!
-//! Rules are pure: [`contact::decide`] and [`contact::apply`] know no clock, no disk and no actor. [`shard`] hosts the
+//! Rules are pure: [`contact::decide`] and [`contact::apply`] know no clock, no disk and no actor. `shard` hosts the
 //! entities, [`identity`] finds and guards owners of keys, [`engine`] is the handle everybody else holds. This crate
 //! never reads a read model; what it needs from them is stated as a port in [`population`].
 

@@ -1,6 +1,6 @@
 //! The append-only log: the only truth of the system.
 //!
-//! [`EventLog`] is the contract every adapter keeps; [`embedded`] is the adapter of a single machine; [`conformance`]
+//! [`EventLog`] is the contract every adapter keeps; [`embedded`] is the adapter of a single machine; `conformance`
 //! is the suite every adapter must pass. This crate stores bytes under names: it knows nothing of customers.
 
 #[cfg(feature = "conformance")]

@@ -59,7 +59,7 @@ impl Directory {
     /// The owner of a key.
     ///
     /// # Errors
-    /// See [`DirectoryError`].
+    /// See `DirectoryError`.
     pub async fn owner(&self, key: &IdentityKey) -> Result<Owner, DirectoryError> {
         let digest = self.hasher.digest(key);
         if let Some(owner) = self.cache.get(&digest) {
@@ -100,7 +100,7 @@ impl Directory {
     /// The contact that answers for an id, following merges; `None` if it never was or is deleted.
     ///
     /// # Errors
-    /// See [`DirectoryError`].
+    /// See `DirectoryError`.
     pub async fn answers_for(&self, contact: ContactId) -> Result<Option<ContactId>, DirectoryError> {
         let mut contact = contact;
         loop {

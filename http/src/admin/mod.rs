@@ -1,7 +1,7 @@
 //! The admin plane: what operators see and change, below `/v1/admin`.
 //!
 //! Every handler begins with `require_admin`, so that an unknown caller learns nothing (AU-27), and reads
-//! lists through [`reading::ask`], so that they show what was just acknowledged (HT-63).
+//! lists through `reading::ask`, so that they show what was just acknowledged (HT-63).
 
 mod api_keys;
 mod buckets;

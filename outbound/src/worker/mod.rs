@@ -1,8 +1,8 @@
 //! Drives deliveries from the queue to their outcomes.
 //!
-//! One task owns all state: the [`Scheduler`]. Everything that takes time (reading the queue, an attempt, recording
-//! its outcome) is a future that ends in a [`Message`] to it. Each endpoint has a [`Lane`]; lanes take turns at the
-//! [`Slots`]. Retries wait in the queue, not in memory; a lane knows only the instant of its next one.
+//! One task owns all state: the `Scheduler`. Everything that takes time (reading the queue, an attempt, recording
+//! its outcome) is a future that ends in a `Message` to it. Each endpoint has a `Lane`; lanes take turns at the
+//! `Slots`. Retries wait in the queue, not in memory; a lane knows only the instant of its next one.
 //!
 //! Why nothing is sent twice within a process: a delivery is *claimed* from the moment it is read until the queue
 //! reflects its outcome. Claims are forgotten only while no read is under way, because a read that began before the

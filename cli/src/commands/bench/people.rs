@@ -11,7 +11,7 @@ pub const USERS: usize = 10_000;
 /// The event of the load.
 pub const EVENT: &str = "order.placed";
 
-/// The event that makes a contact enter [`BUCKET`], at its first time.
+/// The event that makes a contact enter `BUCKET`, at its first time.
 pub const BEGUN: &str = "trial.begun";
 
 /// What [`definitions`] tells about itself.
