@@ -1,19 +1,24 @@
 //! `POST /v1/events` and its batch form (DP-01..DP-15).
 
+use std::borrow::Cow;
+
 use actix_web::{
     HttpRequest, HttpResponse,
     web::{Bytes, Data},
 };
 use compact_str::CompactString;
 use mainspring_actors::api::{EngineError, IngestOutcome};
-use mainspring_schemas::event::access::Scope;
-use serde_json::{Value, json};
+use mainspring_schemas::{BucketId, ContactId, RecordId, Timestamp, event::access::Scope};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, value::RawValue};
+use uuid::Uuid;
 
 use super::event_body::{EventBody, read, read_plain};
 use crate::{
     auth::require,
     error::ApiError,
     headers::trace,
+    issues::Issue,
     json::{Members, members, says_json},
     state::AppState,
 };
@@ -31,25 +36,56 @@ fn header_key(request: &HttpRequest) -> Result<Option<CompactString>, ApiError> 
     Ok((!key.is_empty()).then(|| CompactString::from(key)))
 }
 
-fn answer(outcome: &IngestOutcome, lists: &[(String, bool)]) -> Value {
-    let mut answer = json!({
-        "stored": outcome.stored,
-        "exits": [],
-        "contactKey": outcome.contact_key,
-        "contactId": outcome.contact_id,
-    });
-    match outcome.same_request {
-        None => {
-            answer["eventId"] = json!(outcome.event_id);
-            answer["buckets"] = json!({"entered": outcome.entered, "left": outcome.left});
-        }
-        Some(same) => answer["duplicate"] = json!({"eventId": outcome.event_id, "sameRequest": same}),
-    }
+/// What a caller is told about an event (DP-11).
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer {
+    stored: bool,
+    /// Journeys that ended because of it: there are none yet.
+    exits: [(); 0],
+    contact_key: CompactString,
+    contact_id: ContactId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event_id: Option<RecordId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    buckets: Option<Transitions>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duplicate: Option<Duplicate>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lists_error: Option<String>,
+}
+
+/// Buckets that changed in the same append.
+#[derive(Serialize)]
+struct Transitions {
+    entered: Vec<BucketId>,
+    left: Vec<BucketId>,
+}
+
+/// The event that a repeat repeats (IK-02).
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Duplicate {
+    event_id: RecordId,
+    same_request: bool,
+}
+
+fn answer(outcome: IngestOutcome, lists: &[(String, bool)]) -> Answer {
+    let stored = outcome.same_request.is_none();
     // No list is defined yet, so each id is unknown; the event stands all the same (DP-13).
-    if let (true, Some((id, _))) = (outcome.stored, lists.first()) {
-        answer["listsError"] = json!(format!("Unknown list: {id}"));
+    let unknown = lists.first().filter(|_| outcome.stored).map(|(id, _)| format!("Unknown list: {id}"));
+    Answer {
+        stored: outcome.stored,
+        exits: [],
+        contact_key: outcome.contact_key,
+        contact_id: outcome.contact_id,
+        event_id: stored.then_some(outcome.event_id),
+        buckets: stored.then_some(Transitions { entered: outcome.entered, left: outcome.left }),
+        duplicate: outcome
+            .same_request
+            .map(|same_request| Duplicate { event_id: outcome.event_id, same_request }),
+        lists_error: unknown,
     }
-    answer
 }
 
 /// `POST /v1/events`.
@@ -71,19 +107,29 @@ pub(super) async fn ingest(
     }
     let outcome = state.engine.ingest(call).await?;
     state.acknowledge(outcome.position);
-    Ok(HttpResponse::Accepted().json(answer(&outcome, &lists)))
+    Ok(HttpResponse::Accepted().json(answer(outcome, &lists)))
 }
 
-/// `POST /v1/events/batch`: each event as if sent alone, in order per contact.
-pub(super) async fn ingest_batch(
-    state: Data<AppState>,
-    request: HttpRequest,
-    body: Bytes,
-) -> Result<HttpResponse, ApiError> {
-    require(&state, &request, Scope::Ingest)?;
-    let mut members = members(&request, &body)?;
-    let mut reader = Members::new(&mut members);
+/// The usual batch: its events are read one by one, without a tree of the whole.
+#[derive(Deserialize)]
+struct Batch<'b> {
+    #[serde(borrow)]
+    events: Vec<&'b RawValue>,
+}
+
+/// The events of a batch as they stand in its body.
+fn raw_events<'b>(
+    state: &AppState,
+    request: &HttpRequest,
+    body: &'b Bytes,
+) -> Result<Vec<Cow<'b, RawValue>>, ApiError> {
     let maximum = state.settings.max_batch;
+    let plain = says_json(request).then(|| serde_json::from_slice::<Batch<'_>>(body).ok()).flatten();
+    if let Some(batch) = plain.filter(|batch| (1..=maximum).contains(&batch.events.len())) {
+        return Ok(batch.events.into_iter().map(Cow::Borrowed).collect());
+    }
+    let mut members = members(request, body)?;
+    let mut reader = Members::new(&mut members);
     let events = match reader.take("events") {
         Some(Value::Array(events)) => {
             if events.is_empty() {
@@ -99,16 +145,49 @@ pub(super) async fn ingest_batch(
         }
     };
     let events = reader.issues.into_result(events)?;
+    events
+        .iter()
+        .map(|event| serde_json::value::to_raw_value(event).map(Cow::Owned).map_err(ApiError::internal))
+        .collect()
+}
+
+fn read_item(event: &RawValue, now: Timestamp, trace: Option<Uuid>) -> Result<EventBody, ApiError> {
+    if let Some(body) = read_plain(event.get().as_bytes(), now, trace) {
+        return body;
+    }
+    match serde_json::from_str(event.get()) {
+        Ok(Value::Object(members)) => read(members, now, trace),
+        _ => Err(ApiError::BadRequest("each event must be an object".to_owned())),
+    }
+}
+
+/// What became of one event of a batch.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Item {
+    Taken(Answer),
+    Refused {
+        status: u16,
+        error: String,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        issues: Vec<Issue>,
+    },
+}
+
+/// `POST /v1/events/batch`: each event as if sent alone, in order per contact.
+pub(super) async fn ingest_batch(
+    state: Data<AppState>,
+    request: HttpRequest,
+    body: Bytes,
+) -> Result<HttpResponse, ApiError> {
+    require(&state, &request, Scope::Ingest)?;
+    let events = raw_events(&state, &request, &body)?;
     let now = state.engine.now();
     let trace = trace(request.headers());
     let mut calls = Vec::with_capacity(events.len());
     let mut results: Vec<Result<Vec<(String, bool)>, ApiError>> = Vec::with_capacity(events.len());
     for event in events {
-        let read = match event {
-            Value::Object(members) => read(members, now, trace),
-            _ => Err(ApiError::BadRequest("each event must be an object".to_owned())),
-        };
-        results.push(read.map(|body| {
+        results.push(read_item(&event, now, trace).map(|body| {
             calls.push(body.call);
             body.lists
         }));
@@ -121,18 +200,24 @@ pub(super) async fn ingest_batch(
             Err(error) => refusal(error),
         });
     }
-    Ok(HttpResponse::Accepted().json(json!({ "results": answers })))
+    Ok(HttpResponse::Accepted().json(Results { results: answers }))
+}
+
+/// One result per event, in their order.
+#[derive(Serialize)]
+struct Results {
+    results: Vec<Item>,
 }
 
 fn item(
     state: &AppState,
     outcome: Option<Result<IngestOutcome, EngineError>>,
     lists: &[(String, bool)],
-) -> Value {
+) -> Item {
     match outcome {
         Some(Ok(outcome)) => {
             state.acknowledge(outcome.position);
-            answer(&outcome, lists)
+            Item::Taken(answer(outcome, lists))
         }
         Some(Err(error)) => refusal(error.into()),
         None => refusal(ApiError::Internal),
@@ -140,12 +225,9 @@ fn item(
 }
 
 /// A refused item tells its status beside its error, since the batch itself is accepted.
-fn refusal(error: ApiError) -> Value {
+fn refusal(error: ApiError) -> Item {
     let status = actix_web::ResponseError::status_code(&error).as_u16();
-    match error {
-        ApiError::Invalid(issues) => {
-            json!({"status": status, "error": "validation failed", "issues": issues})
-        }
-        error => json!({"status": status, "error": error.to_string()}),
-    }
+    let text = error.to_string();
+    let issues = if let ApiError::Invalid(issues) = error { issues } else { Vec::new() };
+    Item::Refused { status, error: text, issues }
 }
