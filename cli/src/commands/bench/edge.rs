@@ -60,6 +60,16 @@ struct Measured {
     /// Syncs of its log, and records that they made durable.
     syncs: (u64, u64),
     following: Following,
+    /// Events that were answered with a refusal, for example inside a batch.
+    refused: u64,
+}
+
+impl Measured {
+    /// Requests per second; events that were refused do not count, those of the warm-up neither.
+    fn rate(&self, events: usize) -> f64 {
+        let refused = self.refused as f64 / events as f64;
+        (self.answers.count as f64 - refused).max(0.0) / self.answers.time.as_secs_f64()
+    }
 }
 
 /// What the read models did meanwhile.
@@ -114,10 +124,10 @@ impl<'a> Comparison<'a> {
             notes: spread(&all, self.events),
             ..Row::default()
         };
-        let edge = figures(&|round| round.edge.answers.rate());
-        let durable = figures(&|round| round.durable.answers.rate());
-        let accepted = figures(&|round| round.real.answers.rate());
-        let kept = figures(&|round| round.real.answers.rate() * round.real.following.share);
+        let edge = figures(&|round| round.edge.rate(self.events));
+        let durable = figures(&|round| round.durable.rate(self.events));
+        let accepted = figures(&|round| round.real.rate(self.events));
+        let kept = figures(&|round| round.real.rate(self.events) * round.real.following.share);
         let shares = |of: &[f64], floor: &[f64]| {
             median(&of.iter().zip(floor).map(|(figure, floor)| figure / floor).collect::<Vec<_>>())
         };
@@ -144,6 +154,10 @@ impl<'a> Comparison<'a> {
         rows[0].notes.extend(costs(rounds.iter().map(|round| &round.edge)));
         rows[1].notes.extend(costs(rounds.iter().map(|round| &round.durable)));
         rows[2].notes.push(format!("{:.2} of the bare edge", shares(&accepted, &edge)));
+        let refused: u64 = rounds.iter().map(|round| round.real.refused).sum();
+        if refused > 0 {
+            rows[2].notes.push(format!("{refused} events refused for lack of room, which do not count"));
+        }
         rows[2].notes.extend(costs(rounds.iter().map(|round| &round.real)));
         rows[3].notes.push(format!("{:.2} of the bare edge", shares(&kept, &edge)));
         rows[3].notes.extend(behind(rounds.iter().map(|round| round.real.following)));
@@ -171,15 +185,17 @@ impl<'a> Comparison<'a> {
         let answers = self.load(floor.address, connections).run().await?.whole()?;
         let syncs = syncs(&before, &statistics(&floor));
         floor.stop().await;
-        Ok(Measured { answers, syncs, following: Following::default() })
+        Ok(Measured { answers, syncs, following: Following::default(), refused: 0 })
     }
 
     async fn real(&self, connections: usize) -> anyhow::Result<Measured> {
         let log = self.world.system.log();
-        let before = log.statistics();
+        let refused = || self.world.system.engine.health().refused_calls;
+        let (before, refused_before) = (log.statistics(), refused());
         let load = self.load(self.world.address, connections);
         let (answers, following) = followed(&self.world.system, load).await?;
-        Ok(Measured { answers, syncs: syncs(&before, &log.statistics()), following })
+        let syncs = syncs(&before, &log.statistics());
+        Ok(Measured { answers, syncs, following, refused: refused() - refused_before })
     }
 }
 
