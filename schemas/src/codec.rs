@@ -3,6 +3,8 @@
 //! A record once written can be read for ever (invariant 8). [`decode`] accepts every version ever written; an unknown
 //! type or a newer version is an error that names it, so that an older binary refuses instead of guessing.
 
+pub mod personal;
+
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
@@ -118,6 +120,7 @@ family! { ContactEvent, "contact",
     "contact.merged-into" => MergedInto(contact::MergedInto);
     "contact.absorbed" => Absorbed(contact::Absorbed);
     "contact.conflict" => IdentityConflict(contact::IdentityConflict);
+    "contact.erased" => Erased(contact::Erased);
     "contact.deleted" => Deleted(contact::Deleted);
     "contact.looked" => Looked(contact::Looked);
 }

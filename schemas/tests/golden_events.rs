@@ -10,7 +10,7 @@ use std::{collections::BTreeSet, path::PathBuf};
 
 use mainspring_schemas::{
     BucketId, ContactId, DeliveryId, KeyId, RecordId, StayId, StreamName, Timestamp,
-    codec::{self, Encoded},
+    codec::{self, Encoded, personal},
     criteria::Criteria,
     definition::BucketDefinition,
     event::{
@@ -140,6 +140,11 @@ fn contact_events() -> Vec<ContactEvent> {
             at: AT,
             kind: KeyKind::Anonymous,
             other: contact_id(8),
+        }),
+        ContactEvent::Erased(contact::Erased {
+            at: AT,
+            data_keys: vec![Uuid::from_u128(1), Uuid::from_u128(2)],
+            former: vec![contact_id(3)],
         }),
         ContactEvent::Deleted(contact::Deleted { at: AT, reason: "deleted".into() }),
         ContactEvent::Looked(contact::Looked { at: AT }),
@@ -313,6 +318,43 @@ fn no_event_type_is_left_out() {
     .copied()
     .collect();
     assert_eq!(pinned, known);
+}
+
+#[test]
+fn an_event_comes_together_again_from_its_two_parts_and_its_open_part_reads_alone() {
+    let mut sealed = BTreeSet::new();
+    for (stream, event, encoded) in all() {
+        let of_a_person = matches!(event, DomainEvent::Contact(_) | DomainEvent::Delivery(_));
+        let fields = personal::personal_fields(encoded.event_type);
+        assert_eq!(fields.is_some(), of_a_person, "{}: is anything of it personal?", encoded.event_type);
+        let fields = fields.unwrap_or_default();
+        let parts = personal::split(&encoded.payload, fields).unwrap();
+        let read = |payload: &[u8]| codec::decode(&stream, encoded.event_type, 1, payload).unwrap();
+        assert_eq!(parts.personal.is_none(), parts.open == encoded.payload, "{}", encoded.event_type);
+        if let Some(hidden) = &parts.personal {
+            assert_eq!(read(&personal::join(&parts.open, hidden).unwrap()), event);
+            assert_ne!(read(&parts.open), event, "{}", encoded.event_type);
+            sealed.extend(fields.iter().map(|field| (encoded.event_type, *field)));
+        }
+        for field in fields {
+            let named = parts.open.windows(field.len()).any(|window| window == field.as_bytes());
+            assert!(!named, "{} shows {field}", encoded.event_type);
+        }
+    }
+    assert!(
+        sealed.contains(&("contact.created", "keys")) && sealed.contains(&("contact.bucket-left", "email"))
+    );
+}
+
+#[test]
+fn what_is_no_map_is_not_taken_apart() {
+    let (_, _, encoded) = all().swap_remove(0);
+    for end in 0..encoded.payload.len() {
+        assert!(personal::split(&encoded.payload[..end], &["keys"]).is_err(), "cut at {end}");
+    }
+    for payload in [[0xc0].as_slice(), &[0x81, 0x01, 0x01], &[0x80, 0x00]] {
+        assert!(personal::split(payload, &[]).is_err(), "{payload:?}");
+    }
 }
 
 #[test]

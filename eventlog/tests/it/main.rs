@@ -13,5 +13,6 @@ mod fake_disk;
 mod faults;
 mod model;
 mod preparation;
+mod sealing;
 mod snapshots;
 mod workload;

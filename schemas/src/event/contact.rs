@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::{BucketId, ContactId, Properties, RecordId, StayId, Timestamp, identity::KeyKind};
 
@@ -109,8 +110,10 @@ pub struct Created {
     /// When.
     pub at: Timestamp,
     /// Its first keys.
+    #[serde(default)]
     pub keys: Vec<AttachedKey>,
     /// Its first properties, without nulls.
+    #[serde(default)]
     pub properties: Properties,
 }
 
@@ -120,6 +123,7 @@ pub struct KeysAttached {
     /// When.
     pub at: Timestamp,
     /// The keys.
+    #[serde(default)]
     pub keys: Vec<AttachedKey>,
 }
 
@@ -129,8 +133,10 @@ pub struct PropertiesChanged {
     /// When.
     pub at: Timestamp,
     /// Keys with their new, whole value.
+    #[serde(default)]
     pub set: Properties,
     /// Keys that vanished.
+    #[serde(default)]
     pub removed: Vec<String>,
 }
 
@@ -154,6 +160,7 @@ pub struct Idempotency {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EventRecorded {
     /// Name, case-sensitive, not trimmed.
+    #[serde(default)]
     pub name: CompactString,
     /// When it happened, as the caller says; windows count by this.
     pub occurred_at: Timestamp,
@@ -193,6 +200,7 @@ pub struct BucketEntered {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dwell_anchor_at: Option<Timestamp>,
     /// The contact's canonical key then (KE-20).
+    #[serde(default)]
     pub user_key: CompactString,
     /// The contact's primary address then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -221,6 +229,7 @@ pub struct BucketLeft {
     /// Whether the world is told.
     pub announced: bool,
     /// The contact's canonical key then.
+    #[serde(default)]
     pub user_key: CompactString,
     /// The contact's primary address then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -235,6 +244,7 @@ pub struct Announced {
     /// A type of the outbound catalog.
     pub outbound_type: CompactString,
     /// The envelope's `data`.
+    #[serde(default)]
     pub data: Properties,
 }
 
@@ -304,14 +314,18 @@ pub struct Absorbed {
     /// Ids that had been merged into the loser before (MC-14).
     pub aliases: Vec<ContactId>,
     /// The loser's keys as they stand with the survivor.
+    #[serde(default)]
     pub keys: Vec<AttachedKey>,
     /// The survivor's properties after the fold, whole (MC-20).
+    #[serde(default)]
     pub properties: Properties,
     /// The loser's first instant.
     pub first_seen_at: Timestamp,
     /// The loser's history: event name to instants of occurrence, ascending.
+    #[serde(default)]
     pub occurrences: BTreeMap<CompactString, Vec<Timestamp>>,
     /// The loser's idempotency keys (MC-31).
+    #[serde(default)]
     pub idempotency: Vec<MovedIdempotency>,
     /// The loser's stays.
     pub standings: Vec<MovedStanding>,
@@ -326,6 +340,18 @@ pub struct IdentityConflict {
     pub kind: KeyKind,
     /// Who owns it.
     pub other: ContactId,
+}
+
+/// The person was erased (GD-03): the data keys named here are destroyed, and with them everything personal that was
+/// sealed. Followed in the same append by a [`Deleted`] with reason `erased`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Erased {
+    /// When.
+    pub at: Timestamp,
+    /// The data keys, of the contact itself and of those that were merged into it.
+    pub data_keys: Vec<Uuid>,
+    /// Contacts that had been merged into this one, directly or not: they are erased with it.
+    pub former: Vec<ContactId>,
 }
 
 /// The contact was deleted; its keys are free (CT-70). Terminal.
@@ -369,6 +395,8 @@ pub enum ContactEvent {
     Absorbed(Box<Absorbed>),
     /// See [`IdentityConflict`].
     IdentityConflict(IdentityConflict),
+    /// See [`Erased`].
+    Erased(Erased),
     /// See [`Deleted`].
     Deleted(Deleted),
     /// See [`Looked`].

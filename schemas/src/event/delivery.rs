@@ -41,7 +41,7 @@ pub struct Attempted {
     /// What went wrong, without personal data (OB-132).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// The class of what went wrong: `http`, `timeout`, `network`, `blocked`, `config`.
+    /// The class of what went wrong: `server_error`, `timeout`, `network`, `blocked`, `config`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_class: Option<String>,
 }
