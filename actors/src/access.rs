@@ -264,7 +264,7 @@ impl AccessKeys {
             let encoded = event.encode().map_err(|error| EngineError::LogFailed(error.to_string()))?;
             let now = self.clock.now();
             let id = self.entropy.lock().record(now);
-            let stamp = Stamp { trace: None, wake_at: None, definitions: 0 };
+            let stamp = Stamp::impersonal(None);
             let records = vec![record(id, encoded, None, stamp)];
             let streams = vec![StreamAppend { stream: StreamName::access(), expected, records }];
             match self.log.append(Append { recorded_at: now, streams }).await {

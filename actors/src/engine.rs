@@ -1,6 +1,7 @@
 //! The handle to everything: resolves calls, sends them to their contacts, and answers when the log has them.
 
 mod call;
+mod erase;
 mod resolve;
 mod start;
 mod wakes;
@@ -18,6 +19,7 @@ use tokio::sync::oneshot;
 
 pub use self::{
     call::{Deletion, Pending, Timing},
+    erase::Erased,
     start::{Options, StartError},
 };
 use crate::{
@@ -86,14 +88,18 @@ impl Core {
         &self.shared.log
     }
 
+    /// The shard that owns a contact.
+    fn shard_of(&self, contact: ContactId) -> &Addr<Shard> {
+        let low = contact.0.as_u128() as u64;
+        &self.shards[(low % self.shards.len() as u64) as usize]
+    }
+
     /// Hands something to the shard that owns a contact, or says that it is full.
     pub fn send(&self, verb: Verb) -> Result<(), EngineError> {
         if self.stopping.load(Ordering::Relaxed) {
             return Err(EngineError::Overloaded);
         }
-        let low = verb.contact().0.as_u128() as u64;
-        let shard = &self.shards[(low % self.shards.len() as u64) as usize];
-        shard.try_send(Message::Verb(verb)).map_err(|_| {
+        self.shard_of(verb.contact()).try_send(Message::Verb(verb)).map_err(|_| {
             self.refused_calls.fetch_add(1, Ordering::Relaxed);
             EngineError::Overloaded
         })

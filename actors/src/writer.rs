@@ -18,6 +18,15 @@ pub(crate) struct Stamp {
     pub trace: Option<Uuid>,
     pub wake_at: Option<Timestamp>,
     pub definitions: Position,
+    /// Seals what is personal; `None` leaves it in clear.
+    pub data_key: Option<Uuid>,
+}
+
+impl Stamp {
+    /// Of a record that belongs to no contact.
+    pub fn impersonal(trace: Option<Uuid>) -> Self {
+        Self { trace, wake_at: None, definitions: 0, data_key: None }
+    }
 }
 
 /// A record with everything around it.
@@ -30,12 +39,13 @@ pub(crate) fn record(id: RecordId, encoded: Encoded, causation: Option<RecordId>
         trace: stamp.trace,
         wake_at: stamp.wake_at,
         definitions: stamp.definitions,
-        sealed_with: None,
+        sealed_with: stamp.data_key,
         payload: encoded.payload.into(),
     }
 }
 
-/// The records of a contact's turn. All that follows from an application event names it as its cause.
+/// The records of a contact's turn. All that follows from an application event names it as its cause. All that follows
+/// an erasure is not sealed: there is no key any more, and nothing personal in it.
 pub(crate) fn contact_records(
     contact: ContactId,
     expected: Expected,
@@ -45,9 +55,14 @@ pub(crate) fn contact_records(
     let is_cause = |event: &ContactEvent| matches!(event, ContactEvent::EventRecorded(EventRecorded { .. }));
     let cause =
         events.iter().find(|(_, event)| is_cause(event)).or_else(|| events.first()).map(|(id, _)| *id);
+    let mut stamp = stamp;
     let records = events
         .iter()
-        .map(|(id, event)| Ok(record(*id, event.encode()?, cause.filter(|cause| cause != id), stamp)))
+        .map(|(id, event)| {
+            let record = record(*id, event.encode()?, cause.filter(|cause| cause != id), stamp);
+            stamp.data_key = stamp.data_key.filter(|_| !matches!(event, ContactEvent::Erased(_)));
+            Ok(record)
+        })
         .collect::<Result<_, EncodeError>>()?;
     Ok(StreamAppend { stream: StreamName::contact(contact), expected, records })
 }

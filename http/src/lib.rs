@@ -7,6 +7,7 @@
 pub mod admin;
 mod auth;
 pub mod data;
+mod erasure;
 mod error;
 mod headers;
 mod health;

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use compact_str::CompactString;
 use mainspring_schemas::{
-    DeliveryId, EndpointId, MessageId, Timestamp,
+    ContactId, DeliveryId, EndpointId, MessageId, Timestamp,
     event::{
         delivery::Attempted,
         endpoint::{EndpointSettings, SigningSecret},
@@ -42,6 +42,8 @@ pub struct QueuedDelivery {
     pub message: MessageId,
     /// The catalog type, or `webhook.test`.
     pub event_type: CompactString,
+    /// Whom it is about, if anybody.
+    pub contact: Option<ContactId>,
     /// The envelope, rendered once when the event happened and never again (OB-52).
     pub body: Bytes,
     /// Position of the record that caused it: the order of first attempts (OB-131).
@@ -154,7 +156,14 @@ pub trait OutcomeLog: Send + Sync + 'static {
     /// Appends one outcome to the endpoint's delivery stream and returns once it is durable, with its position. Must
     /// be idempotent by (delivery, attempt): the worker repeats a call that failed. An outcome nobody needs any more
     /// (its endpoint was deleted) is answered with any position of the log so far.
-    async fn record(&self, endpoint: EndpointId, outcome: &Attempted) -> Result<Position, PortError>;
+    ///
+    /// `contact` is whom the delivery is about: what the receiver answered is part of that contact's data.
+    async fn record(
+        &self,
+        endpoint: EndpointId,
+        contact: Option<ContactId>,
+        outcome: &Attempted,
+    ) -> Result<Position, PortError>;
 
     /// Disables the endpoint. Once this returned, [`Endpoints::get`] shows it disabled.
     async fn disable(

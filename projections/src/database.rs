@@ -28,14 +28,22 @@ pub(crate) fn path(dir: &Path) -> PathBuf {
 /// Opens the live file for writing.
 ///
 /// WAL so that readers never wait; `synchronous=NORMAL` because whatever a power failure takes back is replayed; a
-/// large log before it is folded back, because hot pages then reach the file once instead of often.
+/// large log before it is folded back, because hot pages then reach the file once instead of often; `secure_delete`
+/// because what is removed must not stay in the gaps of a page (GD-03).
 pub(crate) fn open_live(path: &Path) -> Result<Connection> {
     let connection = open(path)?;
     connection.execute_batch(
         "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA wal_autocheckpoint=32768;
-         PRAGMA journal_size_limit=268435456; PRAGMA cache_size=-131072;",
+         PRAGMA journal_size_limit=268435456; PRAGMA cache_size=-131072; PRAGMA secure_delete=ON;",
     )?;
     Ok(connection)
+}
+
+/// Takes what an erasure removed out of the write-ahead log, where older copies of its pages stand. `false` if a reader
+/// still looks at one of them.
+pub(crate) fn scrub(connection: &Connection) -> Result<bool> {
+    let busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    Ok(busy == 0)
 }
 
 /// Opens a file that is thrown away if anything happens before it is complete.

@@ -1,7 +1,10 @@
 //! A record with its decoded event: what every projector is handed.
 
 use mainspring_eventlog::{Position, Recorded};
-use mainspring_schemas::{ContactId, EndpointId, codec, event::DomainEvent};
+use mainspring_schemas::{
+    ContactId, EndpointId, codec,
+    event::{ContactEvent, DomainEvent},
+};
 
 use crate::error::{ProjectionError, Result};
 
@@ -51,6 +54,11 @@ impl Fact {
     /// Place in the log.
     pub fn position(&self) -> Position {
         self.record.position
+    }
+
+    /// Whether rows with personal data disappear by it for good.
+    pub(crate) fn erases(&self) -> bool {
+        matches!(&self.event, DomainEvent::Contact(ContactEvent::Erased(_)))
     }
 
     /// The refusal of a record that does not follow the last one of its stream (C3).

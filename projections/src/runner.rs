@@ -73,7 +73,7 @@ impl Runner {
     pub fn start(log: Arc<dyn EventLog>, read_models: ReadModels) -> Result<Self> {
         let connection = database::open_live(&database::path(read_models.dir()))?;
         let signal = Arc::new(Signal::default());
-        let worker = Worker { log, read_models, connection, signal: Arc::clone(&signal) };
+        let worker = Worker { log, read_models, connection, signal: Arc::clone(&signal), scrub_due: true };
         let thread = std::thread::Builder::new()
             .name("read-models".to_owned())
             .spawn(move || worker.run())
@@ -106,6 +106,8 @@ struct Worker {
     read_models: ReadModels,
     connection: Connection,
     signal: Arc<Signal>,
+    /// Something was erased since the write-ahead log was emptied; at the start that is not known.
+    scrub_due: bool,
 }
 
 impl Worker {
@@ -141,7 +143,10 @@ impl Worker {
         while !self.stopping() {
             let records = runtime.block_on(self.log.read_all(writer.next(), BATCH))?;
             if records.is_empty() {
-                runtime.block_on(self.pause_or(self.log.wait_past(writer.next()), writer.next()));
+                self.scrub();
+                let news = self.pause_or(self.log.wait_past(writer.next()), writer.next());
+                let patience = if self.scrub_due { PAUSE } else { Duration::MAX };
+                let _ = runtime.block_on(async { tokio::time::timeout(patience, news).await });
                 continue;
             }
             let facts: Vec<Fact> = records.into_iter().map(Fact::of).collect::<Result<_>>()?;
@@ -151,13 +156,22 @@ impl Worker {
     }
 
     /// Writes a batch; waits out a database that refuses.
-    fn write(&self, runtime: &tokio::runtime::Runtime, writer: &mut Writer, facts: &[Fact]) -> Result<()> {
+    fn write(
+        &mut self,
+        runtime: &tokio::runtime::Runtime,
+        writer: &mut Writer,
+        facts: &[Fact],
+    ) -> Result<()> {
         let position = writer.next();
         loop {
             match writer.commit(&self.connection, facts) {
                 Ok(()) => {
                     if self.read_models.status() != RunnerStatus::Following {
                         self.read_models.set_status(RunnerStatus::Following);
+                    }
+                    if facts.iter().any(Fact::erases) {
+                        self.scrub_due = true;
+                        self.scrub();
                     }
                     self.read_models.publish(writer.next());
                     return Ok(());
@@ -172,6 +186,18 @@ impl Worker {
                     *writer = Writer::load(&self.connection, &Projection::ALL, position)?;
                 }
                 Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Empties the write-ahead log if something was erased. Readers may hold that up; then it is tried again.
+    fn scrub(&mut self) {
+        if self.scrub_due {
+            match database::scrub(&self.connection) {
+                Ok(done) => self.scrub_due = !done,
+                Err(error) => {
+                    tracing::warn!(%error, "erased rows are still in the write-ahead log, trying again")
+                }
             }
         }
     }

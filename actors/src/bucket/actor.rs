@@ -74,7 +74,7 @@ async fn write(
     let now = core.now();
     let record_id = core.entropy.lock().record(now);
     let version = state.read().version;
-    let stamp = Stamp { trace: None, wake_at: None, definitions: 0 };
+    let stamp = Stamp::impersonal(None);
     let append = Append {
         recorded_at: now,
         streams: vec![StreamAppend {

@@ -78,7 +78,7 @@ pub fn apply(state: &mut ContactState, event: &ContactEvent, meta: Meta) {
         }
         ContactEvent::Absorbed(absorbed) => absorb(state, absorbed),
         ContactEvent::MergedInto(merged) => state.fate = Fate::MergedInto(merged.survivor),
-        ContactEvent::Deleted(_) => {
+        ContactEvent::Erased(_) | ContactEvent::Deleted(_) => {
             state.fate = Fate::Deleted;
             state.agenda.clear();
         }

@@ -8,6 +8,8 @@ use mainspring_schemas::{
     identity::{IdentityKey, KeyKind},
 };
 
+use uuid::Uuid;
+
 use super::state::ContactState;
 
 /// Settings that decide, given as an argument like everything else.
@@ -72,6 +74,15 @@ pub struct Call {
     pub via: Via,
 }
 
+/// What is destroyed when a person is erased.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Erasure {
+    /// The data keys of the contact and of those merged into it.
+    pub data_keys: Vec<Uuid>,
+    /// Contacts merged into it.
+    pub former: Vec<ContactId>,
+}
+
 /// What a contact can be asked to decide.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
@@ -83,6 +94,8 @@ pub enum Command {
     Meet,
     /// Delete it (CT-70).
     Delete,
+    /// Erase the person (GD-03), also one who is deleted already.
+    Erase(Erasure),
 }
 
 /// What a turn answers.

@@ -5,9 +5,9 @@ use mainspring_schemas::{
     BucketId, ContactId, Properties, RecordId, Timestamp,
     catalog::{CONTACT_CREATED, CONTACT_DELETED, CONTACT_UPDATED},
     event::contact::{
-        Announced, AttachedKey, BucketLeft, ContactEvent, Created, Deleted, EventRecorded, Idempotency,
-        IdentityConflict, KeysAttached, LeaveReason, Looked, MergedInto, PropertiesChanged, Seen,
-        TransitionSource, Via,
+        Announced, AttachedKey, BucketLeft, ContactEvent, Created, Deleted, Erased, EventRecorded,
+        Idempotency, IdentityConflict, KeysAttached, LeaveReason, Looked, MergedInto, PropertiesChanged,
+        Seen, TransitionSource, Via,
     },
     identity::{IdentityKey, KeyKind},
     properties::{self, Change},
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::{
     apply::{Meta, apply, size_after},
-    command::{Call, Command, Decision, NewEvent, Outcome, Policy, Taken},
+    command::{Call, Command, Decision, Erasure, NewEvent, Outcome, Policy, Taken},
     merge,
     state::{ContactState, Fate, digest_of},
 };
@@ -67,9 +67,9 @@ pub fn decide(
     };
     let elsewhere = match progress.state.fate {
         Fate::MergedInto(survivor) => Some(Outcome::Moved(survivor)),
-        Fate::Deleted => Some(Outcome::Gone),
+        Fate::Deleted if !matches!(command, Command::Erase(_)) => Some(Outcome::Gone),
         Fate::Absent if !matches!(command, Command::Call(_)) => Some(Outcome::Gone),
-        Fate::Absent | Fate::Live => None,
+        Fate::Absent | Fate::Live | Fate::Deleted => None,
     };
     let (outcome, unused) = match (elsewhere, command) {
         (Some(outcome), Command::Call(call)) => (outcome, Some(call)),
@@ -78,6 +78,7 @@ pub fn decide(
         (None, Command::Call(call)) => (progress.call(*call), None),
         (None, Command::Wake | Command::Meet) => (progress.look(), None),
         (None, Command::Delete) => (progress.delete(), None),
+        (None, Command::Erase(erasure)) => (progress.erase(erasure), None),
     };
     let Progress { state, events, entered, left, .. } = progress;
     if !events.is_empty() {
@@ -293,6 +294,33 @@ impl Progress<'_> {
     }
 
     fn delete(&mut self) -> Outcome {
+        self.end_all_stays();
+        let contact = self.state.public();
+        let data = json!({
+            "id": contact.id, "externalId": contact.external_id, "email": contact.email, "reason": "deleted",
+        });
+        self.announced(CONTACT_DELETED, data);
+        self.emit(ContactEvent::Deleted(Deleted { at: self.turn.now, reason: "deleted".into() }));
+        Outcome::Deleted
+    }
+
+    /// What is told of it names the contact by its id alone (GD-07): a mirror knows it by that, and nobody else learns
+    /// who it was.
+    fn erase(&mut self, erasure: Erasure) -> Outcome {
+        self.end_all_stays();
+        let at = self.turn.now;
+        let Erasure { data_keys, former } = erasure;
+        self.emit(ContactEvent::Erased(Erased { at, data_keys, former }));
+        let data = json!({
+            "id": self.turn.contact, "externalId": null, "email": null, "reason": "erased",
+        });
+        self.announced(CONTACT_DELETED, data);
+        self.emit(ContactEvent::Deleted(Deleted { at, reason: "erased".into() }));
+        Outcome::Deleted
+    }
+
+    /// Silently (BK-244).
+    fn end_all_stays(&mut self) {
         let now = self.turn.now;
         let active: Vec<BucketId> =
             self.state.standings.iter().filter(|s| s.stay.is_some()).map(|s| s.bucket.clone()).collect();
@@ -301,13 +329,6 @@ impl Progress<'_> {
             let name = name.map(|rule| rule.definition.name.clone()).unwrap_or_default();
             self.end_stay(&bucket, &name, TransitionSource::Event, LeaveReason::Deleted, now, false);
         }
-        let contact = self.state.public();
-        let data = json!({
-            "id": contact.id, "externalId": contact.external_id, "email": contact.email, "reason": "deleted",
-        });
-        self.announced(CONTACT_DELETED, data);
-        self.emit(ContactEvent::Deleted(Deleted { at: now, reason: "deleted".into() }));
-        Outcome::Deleted
     }
 
     pub(super) fn end_stay(

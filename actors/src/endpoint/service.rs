@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use mainspring_eventlog::{Append, AppendError, Expected, NewRecord, Position, StreamAppend};
 use mainspring_schemas::{
-    DeliveryId, EndpointId, MessageId, RecordId, StreamName, Timestamp,
+    ContactId, DeliveryId, EndpointId, MessageId, RecordId, StreamName, Timestamp,
     catalog::WEBHOOK_TEST,
     event::{
         DeliveryEvent, EndpointEvent,
@@ -183,7 +183,7 @@ impl Endpoints {
     }
 
     fn records(&self, events: &[EndpointEvent], now: Timestamp) -> Result<Vec<NewRecord>, EngineError> {
-        let stamp = Stamp { trace: None, wake_at: None, definitions: 0 };
+        let stamp = Stamp::impersonal(None);
         let mut entropy = self.core.entropy.lock();
         events
             .iter()
@@ -311,7 +311,8 @@ impl Endpoints {
         Ok(())
     }
 
-    /// Records what became of an attempt; durable when this returns.
+    /// Records what became of an attempt; durable when this returns. What the receiver answered may show whose event it
+    /// was, so it is sealed with the key of the `contact` the delivery is about.
     ///
     /// # Errors
     /// [`EngineError::Overloaded`] or [`EngineError::LogFailed`].
@@ -319,13 +320,18 @@ impl Endpoints {
         &self,
         id: EndpointId,
         attempted: Attempted,
+        contact: Option<ContactId>,
     ) -> Result<Position, EngineError> {
         let now = self.core.now();
+        let data_key = match contact.filter(|_| attempted.response_snippet.is_some()) {
+            Some(contact) => self.core.data_key_of(contact).await?,
+            None => None,
+        };
         let encoded = DeliveryEvent::Attempted(attempted)
             .encode()
             .map_err(|error| EngineError::LogFailed(error.to_string()))?;
         let record_id = self.core.entropy.lock().record(now);
-        let stamp = Stamp { trace: None, wake_at: None, definitions: 0 };
+        let stamp = Stamp { data_key, ..Stamp::impersonal(None) };
         let append = Append {
             recorded_at: now,
             streams: vec![StreamAppend {

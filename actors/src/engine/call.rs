@@ -288,6 +288,12 @@ impl Engine {
     /// # Errors
     /// [`EngineError::NotFound`], [`EngineError::DifferentContacts`], and what any write may say.
     pub async fn delete(&self, identity: &Identity) -> Result<Deletion, EngineError> {
+        let owner = self.only_owner(identity).await?;
+        self.delete_contact(owner).await
+    }
+
+    /// The one contact that owns the keys.
+    pub(super) async fn only_owner(&self, identity: &Identity) -> Result<ContactId, EngineError> {
         let mut owners = Vec::new();
         for key in identity.keys() {
             if let Some(owner) = self.designated(key).await?.filter(|owner| !owners.contains(owner)) {
@@ -296,7 +302,7 @@ impl Engine {
         }
         match owners.as_slice() {
             [] => Err(EngineError::NotFound),
-            [contact] => self.delete_contact(*contact).await,
+            [contact] => Ok(*contact),
             _ => Err(EngineError::DifferentContacts),
         }
     }

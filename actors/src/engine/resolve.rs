@@ -23,15 +23,15 @@ use crate::{
 };
 
 /// How often a call starts over because somebody else was first.
-const ATTEMPTS: usize = 16;
+pub(super) const ATTEMPTS: usize = 16;
 
 type Answering = oneshot::Receiver<Result<Answer, Failure>>;
 
-fn lock_name(contact: ContactId) -> u128 {
+pub(super) fn lock_name(contact: ContactId) -> u128 {
     contact.0.as_u128()
 }
 
-fn storage(error: impl std::fmt::Display) -> EngineError {
+pub(super) fn storage(error: impl std::fmt::Display) -> EngineError {
     EngineError::LogFailed(error.to_string())
 }
 
@@ -138,7 +138,7 @@ struct LookedUp {
 }
 
 impl Core {
-    fn lock_of(&self, key: &IdentityKey) -> u128 {
+    pub(super) fn lock_of(&self, key: &IdentityKey) -> u128 {
         u128::from_be_bytes(self.directory.hasher().digest(key))
     }
 
@@ -204,7 +204,7 @@ impl Core {
     }
 
     /// A contact's state once everything in it is durable.
-    async fn view(&self, contact: ContactId) -> Result<Box<ContactState>, EngineError> {
+    pub(super) async fn view(&self, contact: ContactId) -> Result<Box<ContactState>, EngineError> {
         let (reply, answer) = oneshot::channel();
         self.send(Verb::View(contact, reply))?;
         Self::answer(answer).await.map_err(EngineError::from)
@@ -346,7 +346,7 @@ impl Core {
     }
 
     fn stamp(request: &Request) -> Stamp {
-        Stamp { trace: request.trace, wake_at: None, definitions: 0 }
+        Stamp::impersonal(request.trace)
     }
 
     /// Claims of the keys nobody owned.
@@ -388,9 +388,9 @@ impl Core {
     }
 
     /// A deleted contact's keys are free at once (CT-70).
-    fn releases(&self, state: &ContactState) -> Result<Vec<StreamAppend>, EngineError> {
+    pub(super) fn releases(&self, state: &ContactState) -> Result<Vec<StreamAppend>, EngineError> {
         let now = self.now();
-        let stamp = Stamp { trace: None, wake_at: None, definitions: 0 };
+        let stamp = Stamp::impersonal(None);
         let release = |key: &IdentityKey| {
             let stream: StreamName = self.directory.hasher().stream(key);
             let id = self.entropy.lock().record(now);

@@ -9,7 +9,7 @@ use std::{
 };
 
 use actix::{Actor, Arbiter, AsyncContext, Context};
-use mainspring_eventlog::{EventLog, LogError, SnapshotStore};
+use mainspring_eventlog::{EventLog, LogError, SnapshotStore, sealing::DataKeys};
 use mainspring_schemas::{codec::DecodeError, definition::BucketDefinition};
 use parking_lot::{Mutex, RwLock};
 
@@ -38,6 +38,9 @@ pub struct Options {
     pub population: Arc<dyn Population>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// The keys that seal what is personal: those of [`mainspring_eventlog::sealing::SealedLog`], which `log` must then
+    /// be. Without them everything stays in clear.
+    pub data_keys: Option<Arc<DataKeys>>,
     /// The secret under which identity keys are hashed.
     pub identity_secret: [u8; 32],
     /// The definitions in force from now on, in order; `None` keeps those the log knows.
@@ -69,6 +72,7 @@ impl Options {
             snapshots,
             population,
             clock,
+            data_keys: None,
             identity_secret,
             definitions: None,
             policy: Policy::default(),
@@ -107,6 +111,7 @@ impl Engine {
             log: Arc::clone(&options.log),
             snapshots: options.snapshots,
             clock: options.clock,
+            data_keys: options.data_keys,
             policy: options.policy,
             live_contacts: AtomicUsize::new(0),
             armed_timers: AtomicUsize::new(0),

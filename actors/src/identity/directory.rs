@@ -109,7 +109,7 @@ impl Directory {
             let Some(record) = newest.first() else { return Ok(None) };
             match ContactEvent::decode(&record.event_type, record.schema_version, &record.payload)? {
                 ContactEvent::MergedInto(merged) => contact = merged.survivor,
-                ContactEvent::Deleted(_) => return Ok(None),
+                ContactEvent::Deleted(_) | ContactEvent::Erased(_) => return Ok(None),
                 _ => return Ok(Some(contact)),
             }
         }

@@ -2,11 +2,16 @@
 
 use std::sync::Arc;
 
-use mainspring_eventlog::{AppendError, EventLog, LogError, Snapshot, SnapshotStore};
+use mainspring_eventlog::{AppendError, LogError, Snapshot};
 use mainspring_schemas::{ContactId, StreamName, Timestamp, codec::DecodeError, event::ContactEvent};
+use uuid::Uuid;
 
+use super::{
+    Shared,
+    seal::{open_snapshot, seal_snapshot},
+};
 use crate::{
-    contact::{ContactState, Meta, SNAPSHOT_SCHEMA, apply, from_snapshot, to_snapshot},
+    contact::{ContactState, Meta, apply, from_snapshot, to_snapshot},
     writer::InFlight,
 };
 
@@ -26,6 +31,8 @@ pub(crate) struct Entity {
     pub place: u64,
     /// The timer that stands for it in the shard.
     pub armed: Option<Timestamp>,
+    /// Seals what is personal in its records; none before its first record.
+    pub data_key: Option<Uuid>,
     snapshot_version: Option<u64>,
 }
 
@@ -39,24 +46,21 @@ pub(crate) enum LoadError {
 }
 
 /// Reads a contact: newest snapshot, then the records after it.
-pub(crate) async fn load(
-    log: Arc<dyn EventLog>,
-    snapshots: Arc<dyn SnapshotStore>,
-    contact: ContactId,
-) -> Result<Entity, LoadError> {
+pub(crate) async fn load(shared: Arc<Shared>, contact: ContactId) -> Result<Entity, LoadError> {
     let stream = StreamName::contact(contact);
-    let snapshot = snapshots.load(&stream).await.ok().flatten();
-    let mut state = snapshot
-        .filter(|snapshot| snapshot.schema_version == SNAPSHOT_SCHEMA)
-        .and_then(|snapshot| {
-            from_snapshot(&snapshot.payload).filter(|state| state.version == Some(snapshot.version))
-        })
-        .unwrap_or_default();
+    let snapshot = shared.snapshots.load(&stream).await.ok().flatten();
+    let opened = snapshot.and_then(|snapshot| {
+        let opened = open_snapshot(shared.data_keys.as_deref(), contact, &snapshot)?;
+        let state = from_snapshot(&opened.state).filter(|state| state.version == Some(snapshot.version))?;
+        Some((state, opened.data_key))
+    });
+    let (mut state, mut data_key) = opened.unwrap_or_default();
     let snapshot_version = state.version;
     loop {
         let next = state.version.map_or(0, |version| version + 1);
-        let records = log.read_stream(&stream, next, PAGE).await?;
+        let records = shared.log.read_stream(&stream, next, PAGE).await?;
         for record in &records {
+            data_key = data_key.or(record.sealed_with);
             let event = ContactEvent::decode(&record.event_type, record.schema_version, &record.payload)?;
             let meta = Meta {
                 contact,
@@ -72,7 +76,7 @@ pub(crate) async fn load(
             break;
         }
     }
-    Ok(Entity { state, in_flight: None, last_use: 0, place: 0, armed: None, snapshot_version })
+    Ok(Entity { state, in_flight: None, last_use: 0, place: 0, armed: None, data_key, snapshot_version })
 }
 
 impl Entity {
@@ -105,20 +109,24 @@ impl Entity {
     }
 
     /// Saves a snapshot if at least `after` records came since the last one.
-    pub fn snapshot(&self, snapshots: &dyn SnapshotStore, contact: ContactId, after: u64) {
+    pub fn snapshot(&self, shared: &Shared, contact: ContactId, after: u64) {
         let Some(version) = self.state.version.filter(|_| self.tail() >= after && self.is_settled()) else {
             return;
         };
-        if let Some(payload) = to_snapshot(&self.state) {
-            let snapshot = Snapshot { version, schema_version: SNAPSHOT_SCHEMA, payload };
-            snapshots.save(&StreamName::contact(contact), snapshot);
+        let keys = shared.data_keys.as_deref();
+        let sealed =
+            to_snapshot(&self.state).and_then(|state| seal_snapshot(keys, contact, self.data_key, state));
+        if let Some((schema_version, payload)) = sealed {
+            shared
+                .snapshots
+                .save(&StreamName::contact(contact), Snapshot { version, schema_version, payload });
         }
     }
 
     /// Keeps the tail of a contact that is never idle short.
-    pub fn snapshot_if_long(&mut self, snapshots: &dyn SnapshotStore, contact: ContactId) {
+    pub fn snapshot_if_long(&mut self, shared: &Shared, contact: ContactId) {
         if self.tail() >= LONG_TAIL && self.is_settled() {
-            self.snapshot(snapshots, contact, LONG_TAIL);
+            self.snapshot(shared, contact, LONG_TAIL);
             self.snapshot_version = self.state.version;
         }
     }

@@ -116,6 +116,8 @@ pub(crate) enum Message {
     Rules(Arc<Rules>, oneshot::Sender<()>),
     /// Timers due up to here are kept in memory.
     Horizon(Timestamp, oneshot::Sender<()>),
+    /// A contact was erased: nothing of it stays in memory.
+    Forget(ContactId),
     /// Timers that came within the horizon.
     Arm(Vec<(Timestamp, ContactId)>),
     /// Put everything aside.

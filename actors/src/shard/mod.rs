@@ -7,6 +7,7 @@
 
 mod entity;
 mod message;
+mod seal;
 mod timers;
 
 use std::{
@@ -20,12 +21,13 @@ use std::{
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WeakAddr, WrapFuture};
 use futures_util::FutureExt;
-use mainspring_eventlog::{Append, AppendError, EventLog, Expected, SnapshotStore};
-use mainspring_schemas::{ContactId, RecordId, Timestamp, codec::EncodeError};
+use mainspring_eventlog::{Append, AppendError, EventLog, Expected, SnapshotStore, sealing::DataKeys};
+use mainspring_schemas::{ContactId, RecordId, StreamName, Timestamp, codec::EncodeError};
 
 pub(crate) use self::message::{Answer, Decide, Failure, Message, TakeOut, Verb};
 use self::{
     entity::{Entity, LoadError, load},
+    seal::give_key,
     timers::Timers,
 };
 use crate::{
@@ -53,6 +55,8 @@ pub(crate) struct Shared {
     pub log: Arc<dyn EventLog>,
     pub snapshots: Arc<dyn SnapshotStore>,
     pub clock: Arc<dyn Clock>,
+    /// Keys that seal what is personal; without them it stays in clear.
+    pub data_keys: Option<Arc<DataKeys>>,
     pub policy: Policy,
     pub live_contacts: AtomicUsize,
     pub armed_timers: AtomicUsize,
@@ -129,8 +133,7 @@ impl Shard {
             return;
         }
         self.remove(id);
-        let mut loading =
-            Box::pin(load(Arc::clone(&self.shared.log), Arc::clone(&self.shared.snapshots), id));
+        let mut loading = Box::pin(load(Arc::clone(&self.shared), id));
         // The embedded log answers at once; others are waited for without holding up the rest of the shard.
         match (&mut loading).now_or_never() {
             Some(loaded) => self.loaded(id, loaded, vec![verb]),
@@ -194,7 +197,12 @@ impl Shard {
         let Some(Slot::Live(entity)) = self.contacts.get_mut(&contact) else { return };
         let now = at.unwrap_or_else(|| self.shared.clock.now()).max(entity.state.settled);
         let turn = Turn { contact, rules: &self.rules, policy: &self.shared.policy, now, continuous };
-        entity.snapshot_if_long(&*self.shared.snapshots, contact);
+        entity.snapshot_if_long(&self.shared, contact);
+        if let Err(error) = give_key(&self.shared, entity, &command) {
+            tracing::error!(%error, "no data key");
+            let _ = reply.send(Err(Failure::Unavailable));
+            return;
+        }
         let before = entity.state.version;
         let is_timed = entity.state.recorded_wake.is_some();
         let entropy = &mut self.entropy;
@@ -217,7 +225,7 @@ impl Shard {
             }));
         } else {
             let expected = before.map_or(Expected::NoStream, Expected::Version);
-            let stamp = Stamp { trace, wake_at, definitions: self.rules.revision };
+            let stamp = Stamp { trace, wake_at, definitions: self.rules.revision, data_key: entity.data_key };
             let pledge = in_flight.unwrap_or_else(Pledge::new);
             entity.in_flight = Some(pledge.in_flight());
             let append = contact_records(contact, expected, &decision.events, stamp).map(|own| {
@@ -252,7 +260,7 @@ impl Shard {
         let (taken, event) = contact::take(&mut entity.state, contact, survivor, now, definitions, id);
         let is_timed = taken.state.recorded_wake.is_some();
         entity.in_flight = Some(in_flight.clone());
-        let stamp = Stamp { trace: None, wake_at: None, definitions };
+        let stamp = Stamp { trace: None, wake_at: None, definitions, data_key: entity.data_key };
         let half = contact_records(contact, expected, &[(id, event)], stamp);
         let _ = reply
             .send(half.map(|half| (taken, half)).map_err(|error| Failure::Unreadable(error.to_string())));
@@ -323,7 +331,7 @@ impl Shard {
             entity.place = self.uses;
             self.by_use.push_back((id, self.uses));
         } else if let Some(entity) = self.remove(id) {
-            entity.snapshot(&*self.shared.snapshots, id, self.residence.snapshot_after);
+            entity.snapshot(&self.shared, id, self.residence.snapshot_after);
         }
     }
 
@@ -427,10 +435,15 @@ impl Handler<Message> for Shard {
                     self.timers.arm(contact, None, Some(at));
                 }
             }
+            Message::Forget(contact) => {
+                if self.remove(contact).is_some() {
+                    self.shared.snapshots.remove(&StreamName::contact(contact));
+                }
+            }
             Message::Stop(done) => {
                 for (id, slot) in self.contacts.drain() {
                     if let Slot::Live(entity) = slot {
-                        entity.snapshot(&*self.shared.snapshots, id, self.residence.snapshot_after);
+                        entity.snapshot(&self.shared, id, self.residence.snapshot_after);
                     }
                 }
                 let _ = done.send(());

@@ -4,6 +4,7 @@
 
 mod engine_identity;
 mod engine_time;
+mod erasure;
 mod harness;
 mod identity_model;
 mod membership_model;

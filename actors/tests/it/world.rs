@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicI64, AtomicUsize, Ordering},
@@ -19,6 +20,7 @@ use mainspring_actors::{
 use mainspring_eventlog::{
     Append, AppendError, EventLog, LogError, OnDurable, Position, Recorded, Version,
     embedded::{EmbeddedLog, Options as LogOptions, SqliteSnapshots},
+    sealing::{DataKeys, SealedLog},
 };
 use mainspring_schemas::{
     BucketId, ContactId, EndpointId, Properties, StreamName, Timestamp,
@@ -188,7 +190,7 @@ impl Faults {
 }
 
 /// A log with faults.
-struct Faulty(Arc<EmbeddedLog>, Arc<Faults>);
+struct Faulty(Arc<dyn EventLog>, Arc<Faults>);
 
 #[async_trait]
 impl EventLog for Faulty {
@@ -258,6 +260,7 @@ pub struct World {
 /// An engine and the log it writes.
 pub struct Running {
     pub engine: Engine,
+    pub data_keys: Arc<DataKeys>,
     log: Arc<EmbeddedLog>,
 }
 
@@ -276,16 +279,29 @@ impl World {
     pub async fn start(&self, definitions: Option<Vec<BucketDefinition>>) -> Running {
         let (log, _) = EmbeddedLog::open(LogOptions::new(self.directory.path().join("log"))).unwrap();
         let snapshots = SqliteSnapshots::open(self.directory.path().join("snapshots.sqlite")).unwrap();
-        let shared: Arc<dyn EventLog> = Arc::new(Faulty(log.clone(), self.faults.clone()));
+        let data_keys = Arc::new(DataKeys::open(&self.data_keys(), true).unwrap());
+        let sealed = Arc::new(SealedLog::new(Arc::clone(&log), Arc::clone(&data_keys)));
+        let shared: Arc<dyn EventLog> = Arc::new(Faulty(sealed, self.faults.clone()));
         let population = Arc::new(WholeLog(Arc::clone(&shared), self.faults.clone()));
         let clock: Arc<dyn Clock> = self.clock.clone();
         let mut options = Options::new(shared, snapshots, population, clock, [7; 32]);
         options.definitions = definitions;
+        options.data_keys = Some(Arc::clone(&data_keys));
         options.shards = self.shards;
         options.resident_contacts = self.resident;
         options.idle_after = self.idle_after;
         let engine = Engine::start(options).await.unwrap();
-        Running { engine, log }
+        Running { engine, log, data_keys }
+    }
+
+    /// Where the data keys are.
+    pub fn data_keys(&self) -> PathBuf {
+        self.directory.path().join("secrets/data-keys")
+    }
+
+    /// The directory of everything.
+    pub fn path(&self) -> &Path {
+        self.directory.path()
     }
 }
 

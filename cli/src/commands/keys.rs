@@ -103,7 +103,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 async fn open(data: &DataDir) -> anyhow::Result<AccessKeys> {
-    let (log, recovery) = data.open_log()?;
+    let (log, recovery) = data.open_sealed_log()?;
     // The first record of a data directory must not come before its secret.
     data.identity_secret(recovery.records)?;
     let log: Arc<dyn EventLog> = log;

@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod check;
+pub mod contact;
 pub mod demo;
 pub mod import;
 pub mod keys;

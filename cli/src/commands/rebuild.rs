@@ -1,8 +1,7 @@
 //! `mainspring rebuild`.
 
-use std::{process::ExitCode, sync::Arc};
+use std::process::ExitCode;
 
-use mainspring_eventlog::EventLog;
 use mainspring_projections::{Projection, Selection, rebuild};
 use serde_json::json;
 
@@ -40,16 +39,15 @@ fn selection(name: &str) -> Result<Selection, String> {
 /// Runs the command.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let data = args.data_dir.existing()?;
-    let (log, _) = data.open_log()?;
+    let opened = actix_web::rt::System::new().block_on(data.open_log())?;
     Interrupt::end_at_once("the read models are as they were; run the same command to start over")?;
-    let shared: Arc<dyn EventLog> = log.clone();
-    let mut bar = Progress::new("rebuild", shared.durable_end(), args.json);
-    let report = rebuild(&shared, &data.read_models(), &args.selection, &mut |progress| {
+    let mut bar = Progress::new("rebuild", opened.log.durable_end(), args.json);
+    let report = rebuild(&opened.log, &data.read_models(), &args.selection, &mut |progress| {
         bar.set(progress.records, progress.total);
     });
     drop(bar);
     let report = report?;
-    log.close();
+    opened.raw.close();
     let names: Vec<&str> = report.projections.iter().map(|projection| projection.name()).collect();
     if args.json {
         output::document(&json!({

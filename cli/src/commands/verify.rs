@@ -1,8 +1,7 @@
 //! `mainspring verify`.
 
-use std::{process::ExitCode, sync::Arc};
+use std::process::ExitCode;
 
-use mainspring_eventlog::EventLog;
 use mainspring_projections::{Difference, verify};
 use serde_json::{Value, json};
 
@@ -35,21 +34,21 @@ fn document(difference: &Difference) -> Value {
 /// Runs the command.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let data = args.data_dir.existing()?;
-    let (log, recovery) = data.open_log()?;
+    let opened = actix_web::rt::System::new().block_on(data.open_log())?;
+    let recovery = &opened.recovery;
     Interrupt::end_at_once("nothing was changed; run the same command to start over")?;
     let mut bar = Progress::new("log", recovery.records, args.json);
-    let seen = log.verify(|progress| bar.set(progress.records, progress.total_records));
+    let seen = opened.raw.verify(|progress| bar.set(progress.records, progress.total_records));
     drop(bar);
     let seen = seen?;
-    let shared: Arc<dyn EventLog> = log.clone();
     let models = data.read_models();
     let differences = if models.is_dir() {
         let mut bar = Progress::new("read models", recovery.records, args.json);
-        Some(verify(&shared, &models, &mut |progress| bar.set(progress.records, progress.total))?)
+        Some(verify(&opened.log, &models, &mut |progress| bar.set(progress.records, progress.total))?)
     } else {
         None
     };
-    log.close();
+    opened.raw.close();
     let head: String = seen.head.iter().map(|byte| format!("{byte:02x}")).collect();
     let found = differences.as_deref().unwrap_or_default();
     if args.json {

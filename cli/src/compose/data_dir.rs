@@ -5,6 +5,7 @@
 //!   LOCK                  one process at a time; names it
 //!   log/                  the only truth
 //!   secrets/identity.key  hashes identity keys; back it up with the log
+//!   secrets/data-keys     seal what is personal, one key per contact; back it up apart from the log
 //!   read-models/          can be deleted and comes back equal
 //!   snapshots.sqlite      can be deleted and comes back equal
 //! ```
@@ -22,7 +23,7 @@ use mainspring_eventlog::{
     embedded::{self, EmbeddedLog, Recovery},
 };
 
-use super::{lock::Lock, secrets};
+use super::{lock::Lock, opened_log::OpenedLog, secrets};
 use crate::{
     environment,
     exit::{Fault, Reason},
@@ -60,8 +61,14 @@ impl DataDir {
         Ok(Self { path: path.to_owned(), _lock: Lock::take(&path.join("LOCK"))? })
     }
 
-    /// Opens the log.
-    pub fn open_log(&self) -> anyhow::Result<(Arc<EmbeddedLog>, Recovery)> {
+    /// Opens the log and the keys that its personal payloads are sealed with.
+    pub async fn open_log(&self) -> anyhow::Result<OpenedLog> {
+        let (raw, recovery) = self.open_sealed_log()?;
+        OpenedLog::new(raw, recovery, &self.path.join("secrets/data-keys")).await
+    }
+
+    /// Opens the log as it stands on disk, personal payloads sealed.
+    pub fn open_sealed_log(&self) -> anyhow::Result<(Arc<EmbeddedLog>, Recovery)> {
         let path = self.path.join("log");
         let opened = EmbeddedLog::open(embedded::Options::new(&path));
         opened.map_err(|error| match error {

@@ -11,7 +11,7 @@ use mainspring_outbound::ports::{
     QueuedDelivery, Random, RetryAfter, Wanted,
 };
 use mainspring_projections::{DueDelivery, FirstAttempts, ProjectionError, ReadModels};
-use mainspring_schemas::{EndpointId, Timestamp, event::delivery::Attempted};
+use mainspring_schemas::{ContactId, EndpointId, Timestamp, event::delivery::Attempted};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -42,6 +42,7 @@ fn queued(due: DueDelivery) -> QueuedDelivery {
         endpoint: due.endpoint,
         message: due.message,
         event_type: CompactString::from(due.event_type),
+        contact: due.contact,
         body: Bytes::from(due.body),
         attempts: due.attempts,
         due_at: due.due_at,
@@ -136,11 +137,16 @@ pub struct Outcomes(pub Engine);
 
 #[async_trait]
 impl OutcomeLog for Outcomes {
-    async fn record(&self, endpoint: EndpointId, outcome: &Attempted) -> Result<Position, PortError> {
+    async fn record(
+        &self,
+        endpoint: EndpointId,
+        contact: Option<ContactId>,
+        outcome: &Attempted,
+    ) -> Result<Position, PortError> {
         if self.0.endpoints().live(endpoint).is_none() {
             return Ok(self.0.log().durable_end().saturating_sub(1));
         }
-        self.0.endpoints().record_attempt(endpoint, outcome.clone()).await.map_err(PortError::new)
+        self.0.endpoints().record_attempt(endpoint, outcome.clone(), contact).await.map_err(PortError::new)
     }
 
     async fn disable(

@@ -3,6 +3,7 @@
 pub mod data_dir;
 pub mod delivery;
 mod lock;
+pub mod opened_log;
 mod outbound;
 pub mod population;
 mod secrets;

@@ -15,10 +15,13 @@ use mainspring_outbound::settings::Settings;
 use mainspring_projections::{ReadModels, Runner, RunnerStatus};
 use mainspring_schemas::definition::BucketDefinition;
 
-use super::{DataDir, outbound::Outbound, population::Readers};
+use super::{DataDir, opened_log::OpenedLog, outbound::Outbound, population::Readers};
 
 /// How often somebody who waits for the read models looks.
 const GLANCE: Duration = Duration::from_millis(100);
+
+/// Destroyed keys looked at at a time.
+const ERASED_AT_A_TIME: usize = 4096;
 
 /// How a system is opened.
 pub struct Options {
@@ -30,6 +33,8 @@ pub struct Options {
     pub clock: Arc<dyn Clock>,
     /// How many threads host contacts; `None` chooses by the machine.
     pub shards: Option<usize>,
+    /// Whether what is personal is sealed; only a benchmark has a reason not to.
+    pub sealed: bool,
     /// How deliveries are made; `None` makes none.
     pub outbound: Option<Settings>,
 }
@@ -42,6 +47,7 @@ impl Options {
             definitions: None,
             clock: Arc::new(SystemClock::default()),
             shards: None,
+            sealed: true,
             outbound: None,
         }
     }
@@ -65,7 +71,7 @@ impl System {
     /// Opens the log, brings the read models up to it, starts the engine and, last, the outbound worker.
     pub async fn open(options: Options) -> anyhow::Result<Self> {
         let began = Instant::now();
-        let (log, recovery) = options.data.open_log()?;
+        let OpenedLog { log: shared_log, raw: log, data_keys, recovery } = options.data.open_log().await?;
         if recovery.cut_bytes > 0 {
             tracing::warn!(
                 bytes = recovery.cut_bytes,
@@ -74,7 +80,7 @@ impl System {
         }
         let secret = options.data.identity_secret(recovery.records)?;
         tracing::info!(records = recovery.records, took = ?began.elapsed(), "log open");
-        let shared_log: Arc<dyn EventLog> = Arc::clone(&log) as Arc<dyn EventLog>;
+        let shared_log = if options.sealed { shared_log } else { Arc::clone(&log) as Arc<dyn EventLog> };
         let snapshots = SqliteSnapshots::open(options.data.snapshots())?;
         let read_models =
             ReadModels::open(&options.data.read_models()).context("the read models cannot be opened")?;
@@ -90,8 +96,10 @@ impl System {
             secret,
         );
         settings.definitions = options.definitions;
+        settings.data_keys = options.sealed.then_some(data_keys);
         settings.shards = options.shards.unwrap_or(settings.shards);
         let engine = Engine::start(settings).await.context("the engine cannot start")?;
+        keep_erased(&engine, &read_models).await.context("the erased cannot be kept erased")?;
         let outbound =
             options.outbound.map(|settings| Outbound::start(engine.clone(), read_models.clone(), settings));
         let outbound = outbound.transpose().context("the outbound worker cannot start")?;
@@ -125,6 +133,18 @@ impl System {
                 "closing failed; nothing acknowledged is lost, the next start takes a little longer"
             );
         }
+    }
+}
+
+/// Destroys what the log says is destroyed: the last erasure may not have come so far, and the file of keys may be an
+/// older one that was restored (GD-03).
+async fn keep_erased(engine: &Engine, read_models: &ReadModels) -> anyhow::Result<()> {
+    let mut after = None;
+    loop {
+        let data_keys = read_models.destroyed_keys(after, ERASED_AT_A_TIME)?;
+        let Some(last) = data_keys.last().copied() else { return Ok(()) };
+        after = Some(last);
+        engine.destroy_keys(data_keys).await?;
     }
 }
 

@@ -10,7 +10,7 @@ use mainspring_schemas::{BucketId, ContactId, event::access::Scope};
 use serde_json::{Value, json};
 
 use super::reading::ask;
-use crate::{auth::require_admin, error::ApiError, query::Parameters, state::AppState};
+use crate::{auth::require_admin, erasure, error::ApiError, query::Parameters, state::AppState};
 
 pub(super) fn not_found() -> ApiError {
     ApiError::NotFound("Contact not found".to_owned())
@@ -97,6 +97,17 @@ pub(super) async fn delete(
     name: Path<String>,
 ) -> Result<HttpResponse, ApiError> {
     require_admin(&state, &request, Scope::FullAdmin)?;
+    let mut parameters = Parameters::of(&request);
+    let erases = erasure::wanted(&mut parameters);
+    parameters.check()?;
+    if erases {
+        // Also one who is deleted already, whom only the id still names.
+        let contact = match name.parse() {
+            Ok(contact) => contact,
+            Err(_) => named(&state, &name).await?,
+        };
+        return erasure::answer(&state, state.engine.erase_contact(contact).await).await;
+    }
     let contact = named(&state, &name).await?;
     let deletion = state.engine.delete_contact(contact).await.map_err(|error| match error {
         EngineError::NotFound => not_found(),

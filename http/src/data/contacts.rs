@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::{
     auth::require,
+    erasure,
     error::ApiError,
     headers::trace,
     json::{Members, members},
@@ -84,12 +85,17 @@ pub(super) async fn delete(
     let user_id = reader.text("userId", false, 0, 512);
     reader.issues.into_result(())?;
     let mut parameters = Parameters::of(&request);
+    let erases = erasure::wanted(&mut parameters);
     let (user_id, email) =
         (user_id.or_else(|| parameters.key("userId", 512)), email.or_else(|| parameters.key("email", 320)));
     parameters.check()?;
     let identity = Identity::new(user_id.as_deref(), email.as_deref(), None);
     if identity.keys().next().is_none() {
         return Err(no_identity());
+    }
+    if erases {
+        require(&state, &request, Scope::FullAdmin)?;
+        return erasure::answer(&state, state.engine.erase(&identity).await).await;
     }
     let deletion = state.engine.delete(&identity).await.map_err(|error| match error {
         EngineError::NotFound => ApiError::NotFound("Contact not found".to_owned()),

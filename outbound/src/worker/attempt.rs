@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use mainspring_schemas::{
-    DeliveryId, EndpointId, Timestamp, catalog::WEBHOOK_TEST, event::delivery::Attempted,
+    ContactId, DeliveryId, EndpointId, Timestamp, catalog::WEBHOOK_TEST, event::delivery::Attempted,
 };
 use tokio::time::Instant;
 
@@ -23,6 +23,8 @@ const PATIENCE: [Duration; 4] =
 #[derive(Debug)]
 pub(super) struct Made {
     pub endpoint: EndpointId,
+    /// Whom the delivery is about.
+    pub contact: Option<ContactId>,
     pub began: Timestamp,
     pub attempted: Attempted,
     pub outcome: Outcome,
@@ -80,7 +82,8 @@ pub(super) async fn make(
         error: outcome.error.clone(),
         error_class: outcome.error_class.map(str::to_owned),
     };
-    Message::Attempted(Box::new(Made { endpoint: delivery.endpoint, began, attempted, outcome, test }))
+    let (endpoint, contact) = (delivery.endpoint, delivery.contact);
+    Message::Attempted(Box::new(Made { endpoint, contact, began, attempted, outcome, test }))
 }
 
 /// Records an outcome, for as long as it takes: until the log has it, the delivery must not be sent again.
@@ -88,9 +91,11 @@ pub(super) async fn record(
     ports: Ports,
     statistics: Arc<Statistics>,
     endpoint: EndpointId,
+    contact: Option<ContactId>,
     attempted: Attempted,
 ) -> Message {
-    let position = persist(&statistics, "record an outcome", || ports.log.record(endpoint, &attempted)).await;
+    let position =
+        persist(&statistics, "record an outcome", || ports.log.record(endpoint, contact, &attempted)).await;
     statistics.outcome_recorded();
     Message::Recorded { endpoint, delivery: attempted.delivery, position }
 }

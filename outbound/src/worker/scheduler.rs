@@ -199,7 +199,7 @@ impl Scheduler {
             }
         }
         let (ports, statistics) = (self.ports.clone(), Arc::clone(&self.statistics));
-        self.work.push(attempt::record(ports, statistics, endpoint, made.attempted).boxed());
+        self.work.push(attempt::record(ports, statistics, endpoint, made.contact, made.attempted).boxed());
         self.touch(endpoint);
     }
 

@@ -19,7 +19,7 @@ use mainspring_outbound::{
     secret,
 };
 use mainspring_schemas::{
-    DeliveryId, EndpointId, MessageId, RecordId, Timestamp,
+    ContactId, DeliveryId, EndpointId, MessageId, RecordId, Timestamp,
     catalog::WEBHOOK_TEST,
     event::{
         delivery::{AttemptResult, Attempted},
@@ -164,6 +164,7 @@ impl World {
                 endpoint,
                 message,
                 event_type: event_type.into(),
+                contact: None,
                 body: Bytes::from(body),
                 position,
                 attempts: 0,
@@ -329,7 +330,12 @@ impl World {
 
 #[async_trait]
 impl OutcomeLog for World {
-    async fn record(&self, endpoint: EndpointId, outcome: &Attempted) -> Result<Position, PortError> {
+    async fn record(
+        &self,
+        endpoint: EndpointId,
+        _: Option<ContactId>,
+        outcome: &Attempted,
+    ) -> Result<Position, PortError> {
         self.refuse()?;
         if let Some(durability) = &self.durability {
             durability().await;

@@ -5,6 +5,7 @@
 //! contact_profiles  the rest of it: primary keys, instants that move rarely, properties as JSON
 //! contact_keys      every key of every live contact
 //! contact_former    who was merged away or deleted, with the survivor
+//! destroyed_keys    data keys of the erased: every start sees to it that they are destroyed
 //! contact_totals    how many there are
 //! ```
 //!
@@ -21,7 +22,7 @@ mod store;
 mod unit;
 
 pub use query::{Contact, ContactFilter, ContactKey, ContactOrder};
-pub(crate) use query::{by_key, contact, filtered_total, former, keys_of, list, total};
+pub(crate) use query::{by_key, contact, destroyed_keys, filtered_total, former, keys_of, list, total};
 pub(crate) use query_order::{due_wakes, ids_after, next_wake};
 pub(crate) use store::SCHEMA;
 pub(crate) use unit::Unit;

@@ -8,6 +8,8 @@ use mainspring_schemas::{
     },
 };
 
+use uuid::Uuid;
+
 use crate::fact::{Fact, Owner};
 
 /// What happens to one contact's rows.
@@ -50,6 +52,13 @@ pub enum ContactChange<'a> {
         /// Who answers for it from now on (MC-15); nobody if it was deleted.
         survivor: Option<ContactId>,
     },
+    /// The person is erased: these data keys must stay destroyed (GD-03). The row goes with the deletion that follows.
+    Erase {
+        /// When.
+        at: Timestamp,
+        /// The keys.
+        data_keys: &'a [Uuid],
+    },
 }
 
 /// The change a record makes to the contact of its stream; `None` if it stands in another kind of stream.
@@ -76,6 +85,7 @@ pub fn project(fact: &Fact) -> Option<(ContactId, ContactChange<'_>)> {
         | ContactEvent::IdentityConflict(_)
         | ContactEvent::Looked(_) => ContactChange::Touch { seen_at: None },
         ContactEvent::MergedInto(merged) => ContactChange::Remove { survivor: Some(merged.survivor) },
+        ContactEvent::Erased(erased) => ContactChange::Erase { at: erased.at, data_keys: &erased.data_keys },
         ContactEvent::Deleted(_) => ContactChange::Remove { survivor: None },
     };
     Some((contact, change))

@@ -8,6 +8,7 @@ use mainspring_schemas::{
     identity::{IdentityKey, KeyKind},
 };
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter, types::Value};
+use uuid::Uuid;
 
 use super::keys::number;
 use crate::{
@@ -245,4 +246,18 @@ pub(crate) fn filtered_total(connection: &Connection, filter: &ContactFilter) ->
 pub(crate) fn total(connection: &Connection) -> Result<u64> {
     let mut statement = connection.prepare_cached("SELECT amount FROM contact_totals WHERE what = 'live'")?;
     Ok(statement.query_row([], |row| count(row, 0))?)
+}
+
+/// Data keys that an erasure destroyed, after `after`, in order.
+pub(crate) fn destroyed_keys(
+    connection: &Connection,
+    after: Option<Uuid>,
+    limit: usize,
+) -> Result<Vec<Uuid>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT data_key FROM destroyed_keys WHERE data_key > ?1 ORDER BY data_key LIMIT ?2",
+    )?;
+    let after = after.map_or_else(Vec::new, |key| key.as_bytes().to_vec());
+    let keys = statement.query_map(params![after, rows(limit)], |row| id(row, 0))?;
+    Ok(keys.collect::<rusqlite::Result<_>>()?)
 }

@@ -3,6 +3,7 @@
 use mainspring_eventlog::{Position, Version};
 use mainspring_schemas::{ContactId, StreamName, Timestamp, event::contact::Via};
 use rusqlite::{Connection, OptionalExtension, params};
+use uuid::Uuid;
 
 use super::{
     cell::{Aggregate, Cell, Touch},
@@ -53,6 +54,11 @@ CREATE TABLE contact_former (
     survivor BLOB,
     version  INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE destroyed_keys (
+    data_key  BLOB PRIMARY KEY,
+    contact   BLOB NOT NULL,
+    erased_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE TABLE contact_totals (
     what   TEXT PRIMARY KEY,
     amount INTEGER NOT NULL
@@ -72,6 +78,7 @@ CREATE INDEX IF NOT EXISTS contacts_by_wake_slot ON contacts (wake_slot) WHERE w
         },
         Table { name: "contact_keys", key: &["kind", "value"], personal: &["value", "folded"] },
         Table { name: "contact_former", key: &["id"], personal: &[] },
+        Table { name: "destroyed_keys", key: &["data_key"], personal: &[] },
         Table { name: "contact_totals", key: &["what"], personal: &[] },
     ],
 };
@@ -103,6 +110,22 @@ pub(super) fn load(connection: &Connection, contact: ContactId) -> Result<Option
         })
         .optional()?;
     Ok(aggregate)
+}
+
+/// Notes which keys an erasure destroyed.
+pub(super) fn add_destroyed_keys(
+    connection: &Connection,
+    contact: ContactId,
+    data_keys: &[Uuid],
+    at: Timestamp,
+) -> Result<()> {
+    let mut insert = connection.prepare_cached(
+        "INSERT OR IGNORE INTO destroyed_keys (data_key, contact, erased_at) VALUES (?1, ?2, ?3)",
+    )?;
+    for key in data_keys {
+        insert.execute(params![key.as_bytes(), contact.0.as_bytes(), at.0])?;
+    }
+    Ok(())
 }
 
 /// The version of a contact that is gone.

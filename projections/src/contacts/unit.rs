@@ -35,6 +35,13 @@ impl Unit {
     pub fn take(&mut self, connection: &Connection, fact: &Fact) -> Result<()> {
         let Some((contact, change)) = project(fact) else { return Ok(()) };
         let (version, wake_at) = (fact.record.version, fact.record.wake_at);
+        let change = match change {
+            ContactChange::Erase { at, data_keys } => {
+                store::add_destroyed_keys(connection, contact, data_keys, at)?;
+                ContactChange::Touch { seen_at: None }
+            }
+            change => change,
+        };
         match (self.cells.entry(contact), change) {
             (Entry::Vacant(vacant), ContactChange::Touch { seen_at }) if version > 0 => {
                 let seen_at = seen_at.unwrap_or(Touch::UNSEEN);
@@ -107,6 +114,7 @@ impl Unit {
                 aggregate.changed(absorbed.at);
                 self.weight += 1024;
             }
+            ContactChange::Erase { .. } => {}
             ContactChange::Touch { seen_at } => {
                 aggregate.last_seen_at = aggregate.last_seen_at.max(seen_at.unwrap_or(Touch::UNSEEN));
             }

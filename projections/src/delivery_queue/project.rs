@@ -83,6 +83,13 @@ pub enum QueueChange<'a> {
         /// Who gets it.
         receivers: Receivers,
     },
+    /// A person is erased: nothing of what was or would be sent about them stays (GD-03).
+    Erase {
+        /// Who.
+        contact: ContactId,
+        /// Contacts merged into it.
+        former: &'a [ContactId],
+    },
     /// What became of an attempt.
     Outcome(EndpointId, &'a Attempted),
 }
@@ -93,6 +100,9 @@ pub fn project(fact: &Fact) -> Option<QueueChange<'_>> {
     let (contact, content, receivers) = match (fact.owner, &fact.event) {
         (Owner::Contact(contact), DomainEvent::Contact(event)) => {
             let content = match event {
+                ContactEvent::Erased(erased) => {
+                    return Some(QueueChange::Erase { contact, former: &erased.former });
+                }
                 ContactEvent::Announced(announced) => Content::Announced(announced),
                 ContactEvent::BucketEntered(entered) if entered.announced => Content::Entered(entered),
                 ContactEvent::BucketLeft(left) if left.announced => Content::Left(left),

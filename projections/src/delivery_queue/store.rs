@@ -60,6 +60,7 @@ CREATE TABLE deliveries (
 ) STRICT;
 CREATE UNIQUE INDEX deliveries_by_id ON deliveries (id);
 CREATE INDEX deliveries_pending ON deliveries (endpoint, attempts, seq) WHERE status = 'pending';
+CREATE INDEX deliveries_by_contact ON deliveries (contact, seq) WHERE contact IS NOT NULL;
 CREATE TABLE delivery_bodies (
     seq  INTEGER PRIMARY KEY,
     body BLOB NOT NULL
@@ -100,7 +101,6 @@ CREATE INDEX IF NOT EXISTS deliveries_retries ON deliveries (endpoint, next_atte
 CREATE INDEX IF NOT EXISTS deliveries_tests ON deliveries (endpoint, seq) WHERE status = 'pending' AND test = 1;
 CREATE INDEX IF NOT EXISTS deliveries_by_endpoint ON deliveries (endpoint, seq);
 CREATE INDEX IF NOT EXISTS deliveries_by_message ON deliveries (message);
-CREATE INDEX IF NOT EXISTS deliveries_by_contact ON deliveries (contact, seq) WHERE contact IS NOT NULL;
 CREATE INDEX IF NOT EXISTS dead_letters_by_time ON dead_letters (created_at, seq);
 CREATE INDEX IF NOT EXISTS dead_letters_by_id ON dead_letters (id);
 ",
@@ -223,6 +223,47 @@ pub(super) fn discard_pending(connection: &Connection, endpoint: EndpointId, at:
         )?
         .execute(params![endpoint.0.as_bytes(), at.0])?;
     Ok(crate::page::rows(discarded))
+}
+
+/// Takes away what the deliveries about a contact show of it, and ends those that are still to be made; says how many
+/// of which endpoint these were.
+pub(super) fn erase(
+    connection: &Connection,
+    contact: ContactId,
+    at: Timestamp,
+) -> Result<Vec<(EndpointId, i64)>> {
+    let about = [contact.0.as_bytes()];
+    let ended = connection
+        .prepare_cached(
+            "SELECT endpoint, count(*) FROM deliveries WHERE contact = ?1 AND status = 'pending' GROUP BY endpoint",
+        )?
+        .query_map(about, |row| Ok((EndpointId(id(row, 0)?), row.get(1)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    connection
+        .prepare_cached(
+            "UPDATE deliveries SET status = 'discarded', next_attempt_at = NULL, updated_at = ?2
+             WHERE contact = ?1 AND status = 'pending'",
+        )?
+        .execute(params![contact.0.as_bytes(), at.0])?;
+    connection
+        .prepare_cached("UPDATE deliveries SET response_snippet = NULL WHERE contact = ?1")?
+        .execute(about)?;
+    for (table, column, value) in
+        [("delivery_bodies", "seq", "body = x''"), ("attempts", "delivery", "response_snippet = NULL")]
+    {
+        connection
+            .prepare_cached(&format!(
+                "UPDATE {table} SET {value} WHERE {column} IN (SELECT seq FROM deliveries WHERE contact = ?1)"
+            ))?
+            .execute(about)?;
+    }
+    connection
+        .prepare_cached(
+            "UPDATE dead_letters SET status = 'discarded'
+             WHERE status = 'pending' AND seq IN (SELECT seq FROM deliveries WHERE contact = ?1)",
+        )?
+        .execute(about)?;
+    Ok(ended)
 }
 
 /// Writes attempts with the place of their delivery; a repeated one keeps what was recorded first.

@@ -69,6 +69,10 @@ impl Unit {
             Some(QueueChange::Configure(endpoint, event)) => {
                 self.configure(connection, fact, endpoint, event)
             }
+            Some(QueueChange::Erase { contact, former }) => {
+                self.flush(connection)?;
+                [contact].iter().chain(former).try_for_each(|id| self.erase(connection, fact, *id))
+            }
             Some(QueueChange::Outcome(endpoint, attempted)) => {
                 self.outcome(connection, fact, endpoint, attempted)
             }
@@ -117,6 +121,17 @@ impl Unit {
             let discarded = store::discard_pending(connection, endpoint, fact.record.recorded_at)?;
             self.count(endpoint, DeliveryStatus::Pending, -discarded);
             self.count(endpoint, DeliveryStatus::Discarded, discarded);
+        }
+        Ok(())
+    }
+
+    fn erase(&mut self, connection: &Connection, fact: &Fact, contact: ContactId) -> Result<()> {
+        for (endpoint, ended) in store::erase(connection, contact, fact.record.recorded_at)? {
+            self.count(endpoint, DeliveryStatus::Pending, -ended);
+            self.count(endpoint, DeliveryStatus::Discarded, ended);
+            if let Some(place) = self.index.get(&endpoint).copied() {
+                self.touch(place, fact.position());
+            }
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Questions about contacts and members.
 
 use mainspring_schemas::{BucketId, ContactId, StayId, Timestamp, identity::IdentityKey};
+use uuid::Uuid;
 
 use super::ReadModels;
 use crate::{
@@ -12,6 +13,11 @@ use crate::{
 /// Questions about contacts. All of them fail only if the database does.
 #[expect(clippy::missing_errors_doc, reason = "said once, above")]
 impl ReadModels {
+    /// Up to `limit` data keys that an erasure destroyed, in order, after `after` (GD-03).
+    pub fn destroyed_keys(&self, after: Option<Uuid>, limit: usize) -> Result<Vec<Uuid>> {
+        self.ask(|connection| contacts::destroyed_keys(connection, after, limit))
+    }
+
     /// A live contact.
     pub fn contact(&self, contact: ContactId) -> Result<Option<Contact>> {
         self.ask(|connection| contacts::contact(connection, contact))

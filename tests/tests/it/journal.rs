@@ -1,10 +1,11 @@
 //! The log as it lies on disk, read without the server.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use mainspring_eventlog::{
     EventLog, Recorded,
     embedded::{EmbeddedLog, Options},
+    sealing::{DataKeys, SealedLog},
 };
 use mainspring_schemas::{codec, event::DomainEvent};
 
@@ -16,7 +17,9 @@ pub struct Entry {
 
 /// Everything in the log of a data directory that no process holds.
 pub async fn read(data: &Path) -> Vec<Entry> {
-    let (log, _) = EmbeddedLog::open(Options::new(data.join("log"))).unwrap();
+    let (raw, _) = EmbeddedLog::open(Options::new(data.join("log"))).unwrap();
+    let keys = DataKeys::open(&data.join("secrets/data-keys"), false).unwrap();
+    let log = SealedLog::new(Arc::clone(&raw), Arc::new(keys));
     let mut entries: Vec<Entry> = Vec::new();
     loop {
         let batch = log.read_all(entries.len() as u64, 10_000).await.unwrap();
@@ -30,6 +33,6 @@ pub async fn read(data: &Path) -> Vec<Entry> {
             entries.push(Entry { event: event.unwrap(), record });
         }
     }
-    log.close();
+    raw.close();
     entries
 }

@@ -5,6 +5,7 @@
 mod binary;
 mod cdnow;
 mod deliveries;
+mod erasure;
 mod http;
 mod identity;
 mod journal;

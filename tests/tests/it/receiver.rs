@@ -37,8 +37,21 @@ impl Receiver {
         Self::at(SocketAddr::from(([127, 0, 0, 1], 0)), rule).await
     }
 
+    /// Takes everything and answers with what it got.
+    pub async fn echo() -> Self {
+        Self::listening(SocketAddr::from(([127, 0, 0, 1], 0)), |_| 200, true).await
+    }
+
     /// Listens at a given address.
     pub async fn at(address: SocketAddr, rule: impl Fn(usize) -> u16 + Send + Sync + 'static) -> Self {
+        Self::listening(address, rule, false).await
+    }
+
+    async fn listening(
+        address: SocketAddr,
+        rule: impl Fn(usize) -> u16 + Send + Sync + 'static,
+        echoes: bool,
+    ) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
         let receiver = Self { address: listener.local_addr().unwrap(), arrivals: Arc::default() };
         let (rule, arrivals): (Arc<Rule>, _) = (Arc::new(rule), Arc::clone(&receiver.arrivals));
@@ -46,7 +59,7 @@ impl Receiver {
             while let Ok((stream, _)) = listener.accept().await {
                 let (rule, arrivals) = (Arc::clone(&rule), Arc::clone(&arrivals));
                 tokio::spawn(async move {
-                    let _ = serve(stream, &*rule, &arrivals).await;
+                    let _ = serve(stream, &*rule, &arrivals, echoes).await;
                 });
             }
         });
@@ -63,17 +76,23 @@ impl Receiver {
     }
 }
 
-async fn serve(mut stream: TcpStream, rule: &Rule, arrivals: &Mutex<Vec<Arrival>>) -> std::io::Result<()> {
+async fn serve(
+    mut stream: TcpStream,
+    rule: &Rule,
+    arrivals: &Mutex<Vec<Arrival>>,
+    echoes: bool,
+) -> std::io::Result<()> {
     let mut buffer = Vec::new();
     while let Some(request) = read_message(&mut stream, &mut buffer, false).await? {
+        let said = if echoes { request.body.clone() } else { Vec::new() };
         let status = {
             let mut arrivals = arrivals.lock();
             let status = rule(arrivals.len());
             arrivals.push(Arrival { request, status });
             status
         };
-        let answer = format!("HTTP/1.1 {status} x\r\ncontent-length: 0\r\n\r\n");
-        stream.write_all(answer.as_bytes()).await?;
+        let head = format!("HTTP/1.1 {status} x\r\ncontent-length: {}\r\n\r\n", said.len());
+        stream.write_all(&[head.as_bytes(), &said].concat()).await?;
     }
     Ok(())
 }

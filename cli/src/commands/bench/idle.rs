@@ -104,17 +104,16 @@ pub async fn measure(place: &Place, contacts: u64, records: Option<u64>) -> anyh
 async fn open_parts(directory: &Path) -> anyhow::Result<(f64, f64)> {
     let data = DataDir::existing(directory)?;
     let began = Instant::now();
-    let (log, _) = data.open_log()?;
+    let opened = data.open_log().await?;
     let log_took = began.elapsed().as_secs_f64();
     let began = Instant::now();
-    let shared: Arc<dyn EventLog> = log.clone();
     let models = ReadModels::open(&data.read_models())?;
-    let runner = Runner::start(shared, models.clone())?;
-    while !models.wait_for(log.durable_end(), world::GLANCE).await {}
+    let runner = Runner::start(Arc::clone(&opened.log), models.clone())?;
+    while !models.wait_for(opened.log.durable_end(), world::GLANCE).await {}
     let models_took = began.elapsed().as_secs_f64();
     tokio::task::spawn_blocking(move || {
         runner.stop();
-        log.close();
+        opened.raw.close();
     })
     .await?;
     Ok((log_took, models_took))

@@ -2,7 +2,7 @@
 
 use std::{hint::black_box, sync::Arc, time::Instant};
 
-use mainspring_eventlog::{EventLog, embedded::EmbeddedLog};
+use mainspring_eventlog::EventLog;
 use mainspring_projections::{Selection, rebuild};
 use mainspring_schemas::codec;
 
@@ -36,16 +36,16 @@ pub async fn measure(place: &Place, records: u64) -> anyhow::Result<Part> {
     world::stop(system).await;
 
     let data = DataDir::existing(&directory)?;
-    let (log, recovery) = data.open_log()?;
-    let records = recovery.records;
+    let opened = data.open_log().await?;
+    let records = opened.recovery.records;
     // Twice, so that neither measurement is the one that reads from the disk.
-    scan(&log).await?;
-    let scan = scan(&log).await?;
-    let (shared, models): (Arc<dyn EventLog>, _) = (log.clone(), data.read_models());
+    scan(&*opened.log).await?;
+    let scan = scan(&*opened.log).await?;
+    let (shared, models) = (Arc::clone(&opened.log), data.read_models());
     let report = tokio::task::spawn_blocking(move || rebuild(&shared, &models, &Selection::All, &mut |_| {}));
     let report = report.await??;
-    log.close();
-    drop((log, data));
+    opened.raw.close();
+    drop((opened, data));
     place.done("rebuild")?;
     let row =
         |what: &str, figure: f64| Row { what: what.to_owned(), figure, unit: "records/s", ..Row::default() };
@@ -59,7 +59,7 @@ pub async fn measure(place: &Place, records: u64) -> anyhow::Result<Part> {
 }
 
 /// Records per second of reading and decoding everything.
-async fn scan(log: &EmbeddedLog) -> anyhow::Result<f64> {
+async fn scan(log: &dyn EventLog) -> anyhow::Result<f64> {
     let began = Instant::now();
     let mut next = 0;
     loop {

@@ -5,7 +5,7 @@ mod words;
 
 use std::process::ExitCode;
 
-use mainspring_eventlog::{EventLog, Recorded};
+use mainspring_eventlog::{Recorded, sealing::KeyState};
 use mainspring_schemas::{
     StreamName,
     codec::DecodeError,
@@ -16,7 +16,7 @@ use mainspring_schemas::{
 use serde_json::{Value, json};
 
 use super::places::DataDirArgument;
-use crate::{exit::Fault, output};
+use crate::{compose::opened_log::OpenedLog, exit::Fault, output};
 
 /// Records read at a time.
 const PAGE: usize = 1024;
@@ -50,26 +50,28 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let data = args.data_dir.existing()?;
-    let (log, recovery) = data.open_log()?;
-    let secret = data.identity_secret(recovery.records)?;
     let shown = actix_web::rt::System::new().block_on(async {
-        let stream = find::stream(&args.who, &(log.clone() as _), &secret).await?;
-        show(&*log, &stream, args).await
+        let opened = data.open_log().await?;
+        let secret = data.identity_secret(opened.recovery.records)?;
+        let stream = find::stream(&args.who, &opened.log, &secret).await?;
+        let shown = show(&opened, &stream, args).await;
+        opened.raw.close();
+        shown
     });
-    log.close();
     shown.map(|()| ExitCode::SUCCESS)
 }
 
-async fn show(log: &dyn EventLog, stream: &StreamName, args: &Args) -> anyhow::Result<()> {
+async fn show(opened: &OpenedLog, stream: &StreamName, args: &Args) -> anyhow::Result<()> {
+    let log = &opened.log;
     if let Some(last) = args.last {
         let mut records = log.read_stream_back(stream, None, last).await?;
         records.reverse();
-        return records.iter().try_for_each(|record| line(record, args.json));
+        return records.iter().try_for_each(|record| line(opened, record, args.json));
     }
     let mut next = args.from;
     loop {
         let records = log.read_stream(stream, next, PAGE).await?;
-        records.iter().try_for_each(|record| line(record, args.json))?;
+        records.iter().try_for_each(|record| line(opened, record, args.json))?;
         match records.last() {
             Some(last) if records.len() == PAGE => next = last.version + 1,
             Some(_) => return Ok(()),
@@ -93,15 +95,20 @@ fn decode(record: &Recorded) -> Result<DomainEvent, DecodeError> {
     })
 }
 
-fn line(record: &Recorded, as_json: bool) -> anyhow::Result<()> {
+fn line(opened: &OpenedLog, record: &Recorded, as_json: bool) -> anyhow::Result<()> {
     let event = decode(record)?;
+    let erased = match record.sealed_with {
+        Some(key) => opened.data_keys.find(key)? == KeyState::Destroyed,
+        None => false,
+    };
     let members = members(&event)?;
     if !as_json {
         // An instant that was due while nobody looked is older than its record.
         let recorded = record.recorded_at.to_string();
         let at = members.get("at").and_then(Value::as_str).unwrap_or(&recorded);
+        let told = if erased { format!("{} (erased)", record.event_type) } else { words::tell(&event) };
         let late = if at == recorded { String::new() } else { format!(" (recorded {recorded})") };
-        output::data(format_args!("{:>6}  {at}  {}{late}", record.version, words::tell(&event)));
+        output::data(format_args!("{:>6}  {at}  {}{late}", record.version, told));
         return Ok(());
     }
     output::document(&json!({
@@ -116,6 +123,8 @@ fn line(record: &Recorded, as_json: bool) -> anyhow::Result<()> {
         "trace": record.trace,
         "wakeAt": record.wake_at,
         "definitions": record.definitions,
+        "sealedWith": record.sealed_with,
+        "erased": erased,
         "event": masked(members),
     }))
 }
@@ -129,7 +138,8 @@ fn members(event: &DomainEvent) -> serde_json::Result<Value> {
     }
     match event {
         DomainEvent::Contact(event) => any!(event, ContactEvent: Created KeysAttached PropertiesChanged Seen
-            EventRecorded BucketEntered BucketLeft Announced MergedInto Absorbed IdentityConflict Deleted Looked),
+            EventRecorded BucketEntered BucketLeft Announced MergedInto Absorbed IdentityConflict Erased Deleted
+            Looked),
         DomainEvent::Bucket(event) => any!(event, BucketEvent: Defined Retired Switched BackfillStarted
             BackfillAdvanced BackfillCompleted),
         DomainEvent::Identity(event) => any!(event, IdentityEvent: Claimed Released),

@@ -105,6 +105,10 @@ fn contact(event: &ContactEvent) -> String {
         ContactEvent::IdentityConflict(event) => {
             format!("kept apart from contact {}, which has another {}", event.other, event.kind.as_str())
         }
+        ContactEvent::Erased(event) => match event.former.len() {
+            0 => "erased: its data key is destroyed".to_owned(),
+            former => format!("erased with {former} merged contacts: their data keys are destroyed"),
+        },
         ContactEvent::Deleted(event) => format!("deleted ({})", event.reason),
         ContactEvent::Looked(_) => "looked at the clock".to_owned(),
     }
