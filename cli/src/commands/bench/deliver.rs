@@ -127,7 +127,7 @@ async fn deliveries(
 async fn outcomes(system: &System, from: Position) -> anyhow::Result<u64> {
     let (mut next, mut delivered) = (from, 0);
     loop {
-        let records = system.log().read_all(next, PAGE).await?;
+        let records = system.engine.log().read_all(next, PAGE).await?;
         let Some(last) = records.last() else { return Ok(delivered) };
         next = last.position + 1;
         for record in records.iter().filter(|record| record.stream.category() == "deliveries") {

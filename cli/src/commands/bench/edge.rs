@@ -203,14 +203,15 @@ fn syncs(before: &Statistics, now: &Statistics) -> (u64, u64) {
     (now.syncs - before.syncs, now.records - before.records)
 }
 
-fn median(figures: &[f64]) -> f64 {
+/// The middle of several figures.
+pub fn median(figures: &[f64]) -> f64 {
     let mut sorted = figures.to_vec();
     sorted.sort_by(f64::total_cmp);
     sorted.get(sorted.len() / 2).copied().unwrap_or_default()
 }
 
 /// From which to which figure the rounds went, if there were several.
-fn spread(figures: &[f64], events: usize) -> Vec<String> {
+pub fn spread(figures: &[f64], events: usize) -> Vec<String> {
     let (least, most) = figures
         .iter()
         .fold((f64::MAX, 0.0_f64), |(least, most), figure| (least.min(*figure), most.max(*figure)));

@@ -17,6 +17,7 @@ mod place;
 mod rebuild;
 mod receiver;
 mod report;
+mod sealing;
 mod world;
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
@@ -79,6 +80,8 @@ enum What {
     Deliver,
     /// From an event to its webhook
     Latency,
+    /// What sealing personal payloads costs
+    Sealing,
     /// Memory, and the time to start
     Idle,
     /// Everything
@@ -87,8 +90,8 @@ enum What {
 
 impl What {
     /// Memory comes first, while the process has used none.
-    const PARTS: [Self; 6] =
-        [Self::Idle, Self::Ingest, Self::Batch, Self::Rebuild, Self::Deliver, Self::Latency];
+    const PARTS: [Self; 7] =
+        [Self::Idle, Self::Ingest, Self::Batch, Self::Sealing, Self::Rebuild, Self::Deliver, Self::Latency];
 }
 
 /// Events of one batch.
@@ -137,6 +140,7 @@ fn measure(what: What, args: &Args, place: &Place) -> anyhow::Result<Part> {
         match what {
             What::Ingest => ingest::measure(place, &args.connections, course).await,
             What::Batch => batch::measure(place, &args.connections, course, BATCH).await,
+            What::Sealing => sealing::measure(place, course, BATCH).await,
             What::Rebuild => rebuild::measure(place, args.records.unwrap_or(REBUILD_RECORDS)).await,
             What::Deliver => deliver::measure(place, time).await,
             What::Latency => latency::measure(place, time, args.rate).await,

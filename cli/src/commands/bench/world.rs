@@ -70,8 +70,17 @@ pub async fn open(
     definitions: Vec<BucketDefinition>,
     outbound: Option<OutboundSettings>,
 ) -> anyhow::Result<System> {
+    open_with(directory, definitions, outbound, true).await
+}
+
+async fn open_with(
+    directory: &Path,
+    definitions: Vec<BucketDefinition>,
+    outbound: Option<OutboundSettings>,
+    sealed: bool,
+) -> anyhow::Result<System> {
     let data = DataDir::create(directory)?;
-    let options = Options { definitions: Some(definitions), outbound, ..Options::new(data) };
+    let options = Options { definitions: Some(definitions), outbound, sealed, ..Options::new(data) };
     let system = System::open(options).await?;
     while system.engine.buckets().is_building() {
         tokio::time::sleep(GLANCE).await;
@@ -91,7 +100,17 @@ impl World {
         definitions: Vec<BucketDefinition>,
         outbound: Option<OutboundSettings>,
     ) -> anyhow::Result<Self> {
-        let system = open(directory, definitions, outbound).await?;
+        Self::open_with(directory, definitions, outbound, true).await
+    }
+
+    /// Opens everything, with personal payloads sealed or in clear.
+    pub async fn open_with(
+        directory: &Path,
+        definitions: Vec<BucketDefinition>,
+        outbound: Option<OutboundSettings>,
+        sealed: bool,
+    ) -> anyhow::Result<Self> {
+        let system = open_with(directory, definitions, outbound, sealed).await?;
         let new = NewKey {
             name: "bench".to_owned(),
             scopes: vec![Scope::Ingest],
