@@ -1,6 +1,7 @@
 //! What callers see on the wire: requests and their answers, by the ids of the contract.
 
 mod access;
+mod bucket_members;
 mod buckets;
 mod contacts;
 mod conventions;
