@@ -1,4 +1,4 @@
-//! Who is in a bucket, on the admin plane: exact shapes, pages, single members, a contact's buckets.
+//! Who is in a bucket, on the admin plane: exact shapes, pages, single members, deleted ones.
 
 use mainspring_schemas::Timestamp;
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use crate::{
 const DAY: i64 = 24 * 3_600_000;
 
 /// Every wire field of a member (BK-60), with those that are ours: `contactId`, `reason`, `maxDwellAt`.
-const FIELDS: [&str; 17] = [
+pub(super) const FIELDS: [&str; 17] = [
     "bucketId",
     "contactId",
     "context",
@@ -40,11 +40,11 @@ const CLOCKED: [(&str, &str); 2] = [
     ),
 ];
 
-async fn event(server: &Server, body: Value) {
+pub(super) async fn event(server: &Server, body: Value) {
     server.post("/v1/events", &body).await.expect(202);
 }
 
-async fn pro(server: &Server, user: &str) {
+pub(super) async fn pro(server: &Server, user: &str) {
     event(server, json!({"name": "x", "userId": user, "contactProperties": {"plan": "pro"}})).await;
 }
 
@@ -56,7 +56,7 @@ fn later(value: &Value, millis: i64) -> Value {
     json!(instant(value).plus(millis))
 }
 
-async fn contact(server: &Server, name: &str) -> Value {
+pub(super) async fn contact(server: &Server, name: &str) -> Value {
     server.get(&format!("/v1/admin/contacts/{name}")).await.expect(200)["contact"].clone()
 }
 
@@ -239,75 +239,6 @@ async fn bk_210_whether_somebody_is_a_member_by_any_key() {
     for key in [merged_away, &id, "u1", "gone", "web-1"] {
         table.row(key, &ask(key).await, 200, &json!({"member": true}));
     }
-    table.end();
-}
-
-#[tokio::test]
-async fn bk_229_a_contacts_buckets_newest_first() {
-    let site = site();
-    let server = site.start();
-    let mut table = Table::default();
-    pro(&server, "ann").await;
-    event(&server, json!({"name": "x", "userId": "ann", "contactProperties": {"plan": "free"}})).await;
-    pro(&server, "ann").await;
-    event(&server, json!({"name": "order.placed", "userId": "ann"})).await;
-    event(&server, json!({"name": "order.placed", "userId": "ann", "email": "ann@example.com"})).await;
-    let path = "/v1/admin/contacts/ann/buckets";
-    let all = server.get(path).await;
-    table.same("BK-229", members(&all.json()), vec!["limit", "offset", "stays", "total"]);
-    let expected = json!({"total": 3, "limit": 50, "offset": 0, "stays": [
-        {"bucketId": "buyers", "bucketName": "Buyers", "status": "active", "entryCount": 1},
-        {"bucketId": "pro", "bucketName": "Pro", "status": "active", "entryCount": 2, "leftAt": null},
-        {"bucketId": "pro", "bucketName": "Pro", "status": "left", "entryCount": 1, "reason": "criteria",
-         "expiresAt": null, "lastEvaluatedAt": null},
-    ]});
-    table.row("BK-229", &all, 200, &expected);
-    let stays = all.json()["stays"].clone();
-    let last = contact(&server, "ann").await["lastSeenAt"].clone();
-    for stay in stays.as_array().unwrap() {
-        let mut fields = FIELDS.to_vec();
-        fields.insert(1, "bucketName");
-        table.same("BK-60", members(stay), fields);
-        table.same("BK-60", &stay["userEmail"], &json!("ann@example.com"));
-        if stay["status"] == "active" {
-            table.same("BK-60", &stay["lastEvaluatedAt"], &last);
-        }
-    }
-    let mut in_bucket =
-        server.get("/v1/admin/buckets/buyers/members").await.expect(200)["members"][0].clone();
-    in_bucket["bucketName"] = json!("Buyers");
-    table.same("BK-212", &in_bucket, &stays[0]);
-    for (query, expected) in [
-        ("status=left", json!({"total": 1, "stays": [{"status": "left"}]})),
-        ("status=active", json!({"total": 2, "stays": [{"bucketId": "buyers"}, {"bucketId": "pro"}]})),
-        ("limit=1&offset=1", json!({"total": 3, "limit": 1, "offset": 1, "stays": [{"entryCount": 2}]})),
-    ] {
-        table.row(query, &server.get(&format!("{path}?{query}")).await, 200, &expected);
-    }
-    table.row("BK-229", &server.get(&format!("{path}?status=all")).await, 400, &json!({"success": false}));
-    let by_address = server.get("/v1/admin/contacts/ann%40example.com/buckets").await;
-    table.same("RS-61", by_address.expect(200), all.json());
-    table.row(
-        "BK-229",
-        &server.get("/v1/admin/contacts/nobody/buckets").await,
-        404,
-        &error("Contact not found"),
-    );
-
-    // What was retired keeps its name, and its stays decide nothing any more (BK-203).
-    server.stop();
-    std::fs::remove_file(site.definitions().join("b-pro.yaml")).unwrap();
-    let server = site.start();
-    let retired =
-        json!({"bucketName": "Pro", "status": "active", "expiresAt": null, "lastEvaluatedAt": null});
-    table.row(
-        "BK-203",
-        &server.get(&format!("{path}?limit=1&offset=1")).await,
-        200,
-        &json!({"stays": [retired]}),
-    );
-    table.row("BK-203", &server.get("/v1/admin/buckets/pro/members").await, 404, &error("Bucket not found"));
-    table.row("BK-203", &server.get("/v1/admin/metrics/overview").await, 200, &json!({"bucketMembers": 1}));
     table.end();
 }
 

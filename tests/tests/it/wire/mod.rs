@@ -3,6 +3,7 @@
 mod access;
 mod bucket_members;
 mod buckets;
+mod contact_buckets;
 mod contacts;
 mod conventions;
 mod events;
