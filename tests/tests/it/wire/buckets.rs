@@ -178,6 +178,9 @@ async fn live(server: &Server, bucket: &str) -> Value {
 async fn bk_220_bk_221_exact_shapes_with_and_without_options() {
     let site = Site::new(&[("a-options", OPTIONS), ("b-pro", PRO)]);
     let server = site.start();
+    for bucket in ["options", "pro"] {
+        live(&server, bucket).await;
+    }
     let listed = server.get("/v1/admin/buckets").await.expect(200);
     assert_eq!(members(&listed), ["buckets", "limit", "offset", "total"]);
     let with_options = json!({
