@@ -132,6 +132,8 @@ pub struct ContactView {
     pub version: u64,
     /// When its answer can change next by the clock alone.
     pub wake_at: Option<Timestamp>,
+    /// Up to when every bucket that decides anything is decided: `recordedAt` of its newest record (BK-60).
+    pub decided_at: Timestamp,
 }
 
 /// A key of a contact.

@@ -42,10 +42,12 @@ pub use delivery_queue::{
 };
 pub use digest::{TableDigest, digest};
 pub use error::ProjectionError;
-pub use memberships::{MemberCounts, MemberFilter, Stay, StayStatus};
+pub use memberships::{
+    MemberCounts, MemberCursor, MemberFilter, MemberPage, PageError, PageSize, Stay, StayStatus,
+};
 pub use page::Order;
 pub use projection::Projection;
-pub use read_models::ReadModels;
+pub use read_models::{BucketMemberIter, BucketMembers, ReadModels};
 pub use rebuild::{RebuildReport, Selection, rebuild};
 pub use runner::{Runner, RunnerStatus};
 pub use shadow::Progress;

@@ -257,6 +257,7 @@ impl ContactState {
                 .collect(),
             version: self.version.unwrap_or_default(),
             wake_at: self.recorded_wake,
+            decided_at: self.settled,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Buckets as operators see and switch them (BK-220..BK-223).
+//! Buckets as operators see and switch them (BK-220..BK-222).
 
 use std::collections::BTreeMap;
 
@@ -7,11 +7,13 @@ use actix_web::{
     web::{Bytes, Data, Path},
 };
 use mainspring_actors::{api::EngineError, bucket::BucketView};
-use mainspring_projections::{BucketFigures, MemberFilter, Stay, StayStatus};
+use mainspring_projections::{BucketFigures, MemberFilter, StayStatus};
 use mainspring_schemas::{BucketId, event::access::Scope};
 use serde_json::{Value, json};
 
-use super::reading::ask;
+use super::{reading::ask, stays::shapes};
+
+pub(super) use super::stays::stay;
 use crate::{
     auth::require_admin,
     error::ApiError,
@@ -25,27 +27,6 @@ const RECENT: usize = 10;
 
 pub(super) fn not_found() -> ApiError {
     ApiError::NotFound("Bucket not found".to_owned())
-}
-
-/// A stay with its wire fields (BK-60).
-pub(super) fn stay(stay: &Stay) -> Value {
-    json!({
-        "id": stay.id,
-        "contactId": stay.contact,
-        "userId": stay.user_key,
-        "userEmail": stay.email,
-        "bucketId": stay.bucket,
-        "status": stay.status.as_str(),
-        "enteredAt": stay.entered_at,
-        "leftAt": stay.left_at,
-        "reason": stay.reason,
-        "maxDwellAt": stay.max_dwell_at,
-        "entryCount": stay.entry_count,
-        "source": stay.source,
-        "context": {},
-        "createdAt": stay.created_at,
-        "updatedAt": stay.updated_at,
-    })
 }
 
 fn summary(view: &BucketView, figures: Option<&BucketFigures>) -> Value {
@@ -107,7 +88,7 @@ pub(super) async fn one(
     details["fastExpiry"] = json!(view.definition.fast_expiry.unwrap_or(false));
     details["syncToPostHog"] = json!(view.definition.sync_to_post_hog.unwrap_or(false));
     details["feedsJourneys"] = json!([]);
-    details["recentMembers"] = recent.iter().map(stay).collect();
+    details["recentMembers"] = Value::Array(shapes(&state, &recent).await);
     Ok(lag.ok().json(json!({ "bucket": details })))
 }
 
@@ -134,39 +115,4 @@ pub(super) async fn switch(
     Ok(HttpResponse::Ok().json(json!({"bucket": {
         "id": definition.id, "name": definition.name, "enabled": view.enabled, "updatedAt": view.updated_at,
     }})))
-}
-
-/// `GET /v1/admin/buckets/{id}/members`, newest first.
-pub(super) async fn members(
-    state: Data<AppState>,
-    request: HttpRequest,
-    id: Path<String>,
-) -> Result<HttpResponse, ApiError> {
-    require_admin(&state, &request, Scope::Read)?;
-    let mut parameters = Parameters::of(&request);
-    let (limit, offset) = parameters.page();
-    let status = match parameters.word("status", &["active", "left"]) {
-        Some("left") => StayStatus::Left,
-        _ => StayStatus::Active,
-    };
-    let user = parameters.text("userId").map(str::to_owned);
-    parameters.check()?;
-    let bucket = state.engine.buckets().get(&id).ok_or_else(not_found)?.definition.id.clone();
-    let contact = match user {
-        None => None,
-        Some(user) => match state.engine.resolve(&user).await? {
-            Some(contact) => Some(contact),
-            None => {
-                let nobody = json!({"members": [], "total": 0, "limit": limit, "offset": offset});
-                return Ok(HttpResponse::Ok().json(nobody));
-            }
-        },
-    };
-    let filter = MemberFilter { bucket, status, contact };
-    let ((stays, total), lag) = ask(&state, move |models| {
-        Ok((models.members(&filter, limit, offset)?, models.member_count(&filter)?))
-    })
-    .await?;
-    let stays: Vec<Value> = stays.iter().map(stay).collect();
-    Ok(lag.ok().json(json!({"members": stays, "total": total, "limit": limit, "offset": offset})))
 }

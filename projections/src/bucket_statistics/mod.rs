@@ -8,6 +8,6 @@ mod store;
 mod unit;
 
 pub use query::{BucketFigures, BucketRow, FillProgress, FillState, Overview, Period, PeriodPoint};
-pub(crate) use query::{all_figures, bucket, buckets, figures, overview, points};
+pub(crate) use query::{all_figures, bucket, buckets, figures, names, overview, points};
 pub(crate) use store::SCHEMA;
 pub(crate) use unit::Unit;

@@ -181,6 +181,13 @@ pub(crate) fn buckets(connection: &Connection) -> Result<Vec<BucketRow>> {
     Ok(buckets.collect::<rusqlite::Result<_>>()?)
 }
 
+/// The name of every bucket that was ever defined.
+pub(crate) fn names(connection: &Connection) -> Result<BTreeMap<BucketId, String>> {
+    let mut statement = connection.prepare_cached("SELECT id, definition ->> '$.name' FROM buckets")?;
+    let names = statement.query_map([], |row| Ok((bucket_id(row, 0)?, row.get(1)?)))?;
+    Ok(names.collect::<rusqlite::Result<_>>()?)
+}
+
 fn read_figures(row: &Row<'_>) -> rusqlite::Result<BucketFigures> {
     let (entered, left) = (count(row, 1)?, count(row, 2)?);
     Ok(BucketFigures {

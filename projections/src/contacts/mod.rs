@@ -22,7 +22,9 @@ mod store;
 mod unit;
 
 pub use query::{Contact, ContactFilter, ContactKey, ContactOrder};
-pub(crate) use query::{by_key, contact, destroyed_keys, filtered_total, former, keys_of, list, total};
+pub(crate) use query::{
+    by_any_key, by_key, contact, destroyed_keys, filtered_total, former, keys_of, list, total,
+};
 pub(crate) use query_order::{due_wakes, ids_after, next_wake};
 pub(crate) use store::SCHEMA;
 pub(crate) use unit::Unit;

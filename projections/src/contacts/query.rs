@@ -160,6 +160,27 @@ pub(crate) fn by_key(connection: &Connection, key: &IdentityKey) -> Result<Optio
     Ok(row.map(ContactId))
 }
 
+/// Whom a text names: an id first, also one that was merged away, then any key (KE-22, RS-61).
+pub(crate) fn by_any_key(connection: &Connection, any_key: &str) -> Result<Option<ContactId>> {
+    if let Ok(id) = any_key.parse::<ContactId>() {
+        if let Some(survivor) = former(connection, id)? {
+            return Ok(Some(survivor));
+        }
+        let mut live = connection.prepare_cached("SELECT 1 FROM contacts WHERE id = ?1")?;
+        if live.exists([id.0.as_bytes()])? {
+            return Ok(Some(id));
+        }
+    }
+    for kind in KeyKind::ALL {
+        if let Some(key) = IdentityKey::new(kind, any_key)
+            && let Some(owner) = by_key(connection, &key)?
+        {
+            return Ok(Some(owner));
+        }
+    }
+    Ok(None)
+}
+
 /// Who answers for an id that was merged away, after any number of merges (KE-22, MC-14).
 pub(crate) fn former(connection: &Connection, contact: ContactId) -> Result<Option<ContactId>> {
     let mut statement = connection.prepare_cached("SELECT survivor FROM contact_former WHERE id = ?1")?;

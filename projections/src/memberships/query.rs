@@ -104,6 +104,8 @@ const SELECT: &str = "SELECT s.id, s.contact, coalesce(c.external_id, c.anonymou
     FROM stays s LEFT JOIN contact_profiles c
     ON c.contact = coalesce((SELECT f.survivor FROM contact_former f WHERE f.id = s.contact), s.contact)";
 
+const AFTER: &str = "WHERE s.bucket = ?1 AND s.left_at IS NULL AND s.id > ?2 ORDER BY s.id LIMIT ?3";
+
 fn read(row: &Row<'_>) -> rusqlite::Result<Stay> {
     let contact = ContactId(id(row, 1)?);
     let left_at = maybe_instant(row, 6)?;
@@ -187,15 +189,13 @@ pub(crate) fn counts(connection: &Connection, bucket: &BucketId) -> Result<Membe
 }
 
 /// Active stays of a bucket in the order of their ids, after one of them (BK-210): stable under joins and leaves.
-pub(crate) fn members_after(
+pub(super) fn members_after(
     connection: &Connection,
     bucket: &BucketId,
     after: Option<StayId>,
     limit: usize,
 ) -> Result<Vec<Stay>> {
-    let mut statement = connection.prepare_cached(&format!(
-        "{SELECT} WHERE s.bucket = ?1 AND s.left_at IS NULL AND s.id > ?2 ORDER BY s.id LIMIT ?3"
-    ))?;
+    let mut statement = connection.prepare_cached(&format!("{SELECT} {AFTER}"))?;
     let after: &[u8] = after.as_ref().map_or(&[], |after| after.0.as_bytes());
     let stays = statement.query_map(params![bucket.as_str(), after, rows(limit)], read)?;
     Ok(stays.collect::<rusqlite::Result<_>>()?)
@@ -207,6 +207,50 @@ pub(crate) fn stays_of(connection: &Connection, contact: ContactId) -> Result<Ve
         .prepare_cached(&format!("{SELECT} WHERE s.contact = ?1 ORDER BY s.entered_at DESC, s.id"))?;
     let stays = statement.query_map([contact.0.as_bytes()], read)?;
     Ok(stays.collect::<rusqlite::Result<_>>()?)
+}
+
+fn of_contact(status: Option<StayStatus>) -> String {
+    let status = status.map_or("TRUE", StayStatus::condition);
+    format!("s.contact = ?1 AND {status}")
+}
+
+/// A page of a contact's stays, newest first, ids break ties (BK-229).
+pub(crate) fn contact_stays(
+    connection: &Connection,
+    contact: ContactId,
+    status: Option<StayStatus>,
+    limit: usize,
+    offset: usize,
+) -> Result<Vec<Stay>> {
+    let mut statement = connection.prepare_cached(&format!(
+        "{SELECT} WHERE {} ORDER BY s.entered_at DESC, s.id LIMIT ?2 OFFSET ?3",
+        of_contact(status)
+    ))?;
+    let stays = statement.query_map(params![contact.0.as_bytes(), rows(limit), rows(offset)], read)?;
+    Ok(stays.collect::<rusqlite::Result<_>>()?)
+}
+
+/// How many stays a contact has.
+pub(crate) fn contact_stay_count(
+    connection: &Connection,
+    contact: ContactId,
+    status: Option<StayStatus>,
+) -> Result<u64> {
+    let mut statement =
+        connection.prepare_cached(&format!("SELECT count(*) FROM stays s WHERE {}", of_contact(status)))?;
+    Ok(statement.query_row([contact.0.as_bytes()], |row| count(row, 0))?)
+}
+
+/// The stay that makes a contact a member.
+pub(crate) fn active_stay(
+    connection: &Connection,
+    bucket: &BucketId,
+    contact: ContactId,
+) -> Result<Option<Stay>> {
+    let mut statement = connection.prepare_cached(&format!(
+        "{SELECT} WHERE s.contact = ?1 AND s.bucket = ?2 AND s.left_at IS NULL LIMIT 1"
+    ))?;
+    Ok(statement.query_row(params![contact.0.as_bytes(), bucket.as_str()], read).optional()?)
 }
 
 /// One stay.
@@ -221,4 +265,31 @@ pub(crate) fn is_member(connection: &Connection, bucket: &BucketId, contact: Con
         "SELECT 1 FROM stays WHERE contact = ?1 AND bucket = ?2 AND left_at IS NULL LIMIT 1",
     )?;
     Ok(statement.exists(params![contact.0.as_bytes(), bucket.as_str()])?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{contacts, memberships::store};
+
+    /// How the database answers a question, one step a line.
+    fn plan(connection: &Connection, sql: &str) -> String {
+        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let steps = statement.raw_query().mapped(|row| row.get::<_, String>(3));
+        steps.map(|step| step.unwrap() + "\n").collect()
+    }
+
+    #[test]
+    fn bk_211_a_page_costs_what_it_holds() {
+        let connection = Connection::open_in_memory().unwrap();
+        for schema in [contacts::SCHEMA, store::SCHEMA] {
+            connection.execute_batch(schema.tables_sql).unwrap();
+            connection.execute_batch(schema.indexes_sql).unwrap();
+        }
+        let keyset = plan(&connection, &format!("{SELECT} {AFTER}"));
+        assert!(keyset.contains("SEARCH s USING INDEX stays_paged (bucket=? AND id>?)"), "{keyset}");
+        assert!(!keyset.contains("TEMP B-TREE") && !keyset.contains("SCAN"), "{keyset}");
+        let of_one = plan(&connection, &format!("{SELECT} WHERE {}", of_contact(None)));
+        assert!(of_one.contains("SEARCH s USING INDEX stays_by_contact"), "{of_one}");
+    }
 }

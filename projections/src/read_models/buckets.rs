@@ -23,6 +23,11 @@ impl ReadModels {
         self.ask(bucket_statistics::buckets)
     }
 
+    /// Names of every bucket that was ever defined, retired ones included.
+    pub fn bucket_names(&self) -> Result<BTreeMap<BucketId, String>> {
+        self.ask(bucket_statistics::names)
+    }
+
     /// Figures of one bucket; zeroes if it never had a stay (BK-224).
     pub fn bucket_figures(&self, bucket: &BucketId) -> Result<BucketFigures> {
         self.ask(|connection| bucket_statistics::figures(connection, bucket))

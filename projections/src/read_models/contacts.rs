@@ -94,11 +94,6 @@ impl ReadModels {
         self.ask(|connection| memberships::counts(connection, bucket))
     }
 
-    /// Active members in the order of their stay ids, after one of them (BK-210, BK-211).
-    pub fn members_after(&self, bucket: &BucketId, after: Option<StayId>, limit: usize) -> Result<Vec<Stay>> {
-        self.ask(|connection| memberships::members_after(connection, bucket, after, limit))
-    }
-
     /// All stays of a contact, newest first (BK-229).
     pub fn stays_of(&self, contact: ContactId) -> Result<Vec<Stay>> {
         self.ask(|connection| memberships::stays_of(connection, contact))

@@ -3,6 +3,7 @@
 mod buckets;
 mod contacts;
 mod deliveries;
+mod members;
 
 use std::{
     path::{Path, PathBuf},
@@ -17,6 +18,8 @@ use mainspring_eventlog::Position;
 use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::watch;
+
+pub use members::{BucketMemberIter, BucketMembers};
 
 use crate::{database, error::Result, pool::Pool, runner::RunnerStatus};
 

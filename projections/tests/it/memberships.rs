@@ -1,6 +1,6 @@
 //! Members and figures of buckets.
 
-use mainspring_projections::{FillState, MemberFilter, Period, StayStatus};
+use mainspring_projections::{FillState, MemberFilter, PageSize, Period, StayStatus};
 use mainspring_schemas::{
     BucketId, StreamName, Timestamp,
     event::{
@@ -26,14 +26,8 @@ fn bk_211_paging_by_stay_shows_every_member_once() {
     }
     history.step((14, 3, 1));
     let read_models = follow(dir.path(), &MemoryLog::of(&history.records));
-    let mut members = Vec::new();
-    let mut after = None;
-    loop {
-        let page = read_models.members_after(&bucket(), after, 2).unwrap();
-        let Some(last) = page.last() else { break };
-        after = Some(last.id);
-        members.extend(page);
-    }
+    let access = read_models.bucket_members(&bucket());
+    let members: Vec<_> = access.iter(PageSize::new(2).unwrap()).collect::<Result<_, _>>().unwrap();
     assert_eq!(members.len(), 8);
     assert!(members.is_sorted_by_key(|stay| stay.id));
     let left = history.contacts[3].id;
@@ -79,7 +73,7 @@ fn mc_43_between_the_halves_of_a_merge_the_losers_stays_show_the_survivor() {
     history.merge(0, 1);
     history.records.pop();
     let read_models = follow(dir.path(), &MemoryLog::of(&history.records));
-    let members = read_models.members_after(&bucket(), None, 10).unwrap();
+    let members = read_models.bucket_members(&bucket()).page(None, PageSize::default()).unwrap().members;
     assert_eq!(members.len(), 1);
     assert_eq!(members[0].user_key, "Key-2");
     assert_eq!(read_models.member_counts(&bucket()).unwrap().active, 1);

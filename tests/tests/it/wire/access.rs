@@ -41,6 +41,7 @@ async fn au_20_to_au_25_every_route_asks_for_its_scope() {
         ("read", "GET", "/v1/admin/buckets".to_owned()),
         ("read", "GET", "/v1/admin/buckets/pro".to_owned()),
         ("read", "GET", "/v1/admin/buckets/pro/members".to_owned()),
+        ("read", "GET", "/v1/admin/buckets/pro/members/nobody".to_owned()),
         ("read", "GET", "/v1/admin/metrics/overview".to_owned()),
         ("read", "GET", "/v1/admin/metrics/buckets".to_owned()),
         ("read", "GET", "/v1/admin/metrics/buckets/pro".to_owned()),

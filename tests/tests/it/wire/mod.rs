@@ -1,7 +1,9 @@
 //! What callers see on the wire: requests and their answers, by the ids of the contract.
 
 mod access;
+mod bucket_members;
 mod buckets;
+mod contact_buckets;
 mod contacts;
 mod conventions;
 mod events;
