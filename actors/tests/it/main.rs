@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests may stop a test")]
 
+mod dwell_scenarios;
+mod engine_dwell;
 mod engine_identity;
 mod engine_time;
 mod harness;
@@ -9,4 +11,5 @@ mod identity_model;
 mod membership_model;
 mod membership_scenarios;
 mod random;
+mod reaction_scenarios;
 mod world;
