@@ -85,7 +85,6 @@ impl Progress<'_> {
             let Some(rule) = self.turn.rules.rule(index) else { continue };
             if let Some(schedule) = rule.dwell.get(place) {
                 self.fire(rule, schedule, now);
-                self.cascade();
             }
         }
         for index in &rules {
@@ -126,6 +125,7 @@ impl Progress<'_> {
             rule,
             Occasion { record, stay: id, epoch, source: TransitionSource::Reconcile, transition },
         );
+        self.cascade();
     }
 
     /// Gives a stay the end that its bucket did not have when it began (BK-142).

@@ -71,7 +71,6 @@ impl Progress<'_> {
             }
             let unmet = rule.activated_position > met && self.state.created_at <= rule.activated_at;
             if unmet {
-                self.reach(rule.activated_at);
                 self.backfill(rule);
             }
             self.stamp_deadline(rule);
@@ -110,7 +109,6 @@ impl Progress<'_> {
                 self.overdue_joins.push((look.rule, look.at));
                 continue;
             }
-            self.reach(look.at);
             match look.subject {
                 Subject::Membership if stays => self.clock_leave(rule, &look),
                 Subject::Membership => self.clock_join(rule, look.at, look.at),
@@ -206,6 +204,7 @@ impl Progress<'_> {
             })
             .flatten();
         let stay = StayId::of(self.turn.contact, bucket, epoch);
+        self.reach(at);
         let record = self.emit(ContactEvent::BucketEntered(BucketEntered {
             at,
             bucket: bucket.clone(),
@@ -228,6 +227,7 @@ impl Progress<'_> {
     fn leave(&mut self, rule: &Rule, source: TransitionSource, reason: LeaveReason, at: Timestamp) {
         let Some(ended) = self.state.stay(rule.bucket()) else { return };
         let (stay, epoch) = (ended.id, ended.epoch);
+        self.reach(at);
         let left = self.end_stay(rule.bucket(), &rule.definition.name, source, reason, at, true);
         let Some(record) = left else { return };
         self.react(rule, Occasion { record, stay, epoch, source, transition: Transition::Left(reason) });

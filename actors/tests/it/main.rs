@@ -10,6 +10,7 @@ mod harness;
 mod identity_model;
 mod membership_model;
 mod membership_scenarios;
+mod oracle;
 mod random;
 mod reaction_scenarios;
 mod world;
