@@ -7,9 +7,29 @@ use mainspring_eventlog::Position;
 use mainspring_schemas::{
     BucketId, Timestamp,
     criteria::{CompositeOperator, Criteria, EventCheck, EventLeaf, Touches},
-    definition::{BucketDefinition, EntryLimit},
+    definition::{BucketDefinition, EntryLimit, Pace, Schedule},
     duration::DurationSpec,
 };
+
+/// When stays dwell, ready to decide by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DwellSchedule {
+    /// Its name within the bucket (BK-121).
+    pub label: CompactString,
+    /// Once or again and again.
+    pub pace: Pace,
+    /// The age, or the time from one fire to the next, in milliseconds.
+    pub length: i64,
+    /// Since when it decides: whatever is older falls due then, once (BK-135, BK-138, BK-201).
+    pub since: Timestamp,
+}
+
+impl DwellSchedule {
+    fn new(schedule: &Schedule, since: Timestamp) -> Self {
+        let (label, length) = (schedule.label(), schedule.length.millis());
+        Self { label, pace: schedule.pace, length, since }
+    }
+}
 
 /// One bucket's definition, ready to decide by.
 #[derive(Clone, Debug)]
@@ -28,6 +48,10 @@ pub struct Rule {
     pub min_dwell: i64,
     /// The longest stay, in milliseconds (BK-140).
     pub max_dwell: Option<i64>,
+    /// Since when there is a longest stay: stays that have no end yet get one as of this instant (BK-142).
+    pub max_dwell_since: Timestamp,
+    /// When stays dwell, in definition order; empty while that is held (BK-135).
+    pub dwell: Vec<DwellSchedule>,
     /// The quiet time between announced joins, in milliseconds (BK-85).
     pub entry_period: Option<i64>,
     /// Whether the clock alone may make a contact join (BK-156).
@@ -54,6 +78,11 @@ impl Rule {
             activated_at,
             min_dwell: millis(&definition.min_dwell).unwrap_or(0),
             max_dwell: millis(&definition.max_dwell),
+            max_dwell_since: activated_at,
+            dwell: definition
+                .schedules()
+                .map(|schedule| DwellSchedule::new(schedule, activated_at))
+                .collect(),
             entry_period: millis(&definition.entry_period),
             clock_joins: definition.reconcile_joins != Some(false),
             floor_event: single_event(&criteria),
@@ -150,6 +179,12 @@ impl Rules {
     /// Adds the rules that a property of this name touches (BK-42, BK-43).
     pub fn touched_by_property(&self, name: &str, candidates: &mut Vec<u32>) {
         candidates.extend_from_slice(self.by_property.get(name).map_or(&[], Vec::as_slice));
+    }
+
+    /// Adds the rule of a bucket.
+    pub fn touched_by_stay(&self, bucket: &BucketId, candidates: &mut Vec<u32>) {
+        let index = (0_u32..).zip(&self.rules).find(|(_, rule)| rule.enabled && rule.bucket() == bucket);
+        candidates.extend(index.map(|(index, _)| index));
     }
 
     /// Adds the rules that touch everything.

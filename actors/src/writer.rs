@@ -1,13 +1,13 @@
 //! From decisions to appends, and what waits for an append to be durable.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use compact_str::CompactString;
 use mainspring_eventlog::{AppendError, Expected, NewRecord, Position, StreamAppend};
 use mainspring_schemas::{
     ContactId, RecordId, StreamName, Timestamp,
     codec::{EncodeError, Encoded},
-    event::{ContactEvent, IdentityEvent, contact::EventRecorded, identity},
+    event::{ContactEvent, IdentityEvent, contact::Source, identity},
 };
 use parking_lot::Mutex;
 use uuid::Uuid;
@@ -44,22 +44,24 @@ pub(crate) fn record(id: RecordId, encoded: Encoded, causation: Option<RecordId>
     }
 }
 
-/// The records of a contact's turn. All that follows from an application event names it as its cause. All that follows
-/// an erasure is not sealed: there is no key any more, and nothing personal in it.
+/// The records of a contact's turn. All that follows from an application event names it as its cause, unless `causes`
+/// names a nearer one. All that follows an erasure is not sealed: there is no key any more, and nothing personal in it.
 pub(crate) fn contact_records(
     contact: ContactId,
     expected: Expected,
     events: &[(RecordId, ContactEvent)],
+    causes: &BTreeMap<RecordId, RecordId>,
     stamp: Stamp,
 ) -> Result<StreamAppend, EncodeError> {
-    let is_cause = |event: &ContactEvent| matches!(event, ContactEvent::EventRecorded(EventRecorded { .. }));
+    let is_cause = |event: &ContactEvent| matches!(event, ContactEvent::EventRecorded(event) if event.source != Source::Bucket);
     let cause =
         events.iter().find(|(_, event)| is_cause(event)).or_else(|| events.first()).map(|(id, _)| *id);
     let mut stamp = stamp;
     let records = events
         .iter()
         .map(|(id, event)| {
-            let record = record(*id, event.encode()?, cause.filter(|cause| cause != id), stamp);
+            let cause = causes.get(id).copied().or(cause.filter(|cause| cause != id));
+            let record = record(*id, event.encode()?, cause, stamp);
             stamp.data_key = stamp.data_key.filter(|_| !matches!(event, ContactEvent::Erased(_)));
             Ok(record)
         })

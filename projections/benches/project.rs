@@ -210,7 +210,7 @@ impl Generator {
                 0..=4 => {
                     let set =
                         json!({"score": history.random(100), "plan": "pro"}).as_object().unwrap().clone();
-                    let event = PropertiesChanged { at, set, removed: Vec::new() };
+                    let event = PropertiesChanged { at, set, removed: Vec::new(), by_bucket: false };
                     history.contact(id, &ContactEvent::PropertiesChanged(event));
                 }
                 5..=7 => {

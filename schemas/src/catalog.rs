@@ -24,6 +24,14 @@ pub const OUTBOUND_TYPES: [&str; 15] = [
     "link.clicked",
 ];
 
+/// Types that the documented catalog does not have, in the order in which lists show them after it.
+pub const EXTENSION_TYPES: [&str; 1] = [BUCKET_REACTION];
+
+/// Every type that can be subscribed to: the documented ones, then the extensions.
+pub fn subscribable_types() -> impl Iterator<Item = &'static str> {
+    OUTBOUND_TYPES.into_iter().chain(EXTENSION_TYPES)
+}
+
 /// An explicit upsert created a contact.
 pub const CONTACT_CREATED: &str = "contact.created";
 /// An explicit upsert changed something observable of a contact.
@@ -34,15 +42,17 @@ pub const CONTACT_DELETED: &str = "contact.deleted";
 pub const BUCKET_ENTERED: &str = "bucket.entered";
 /// An announced leave.
 pub const BUCKET_LEFT: &str = "bucket.left";
+/// A reaction of a bucket has something to say (BK-120).
+pub const BUCKET_REACTION: &str = "bucket.reaction";
 /// Reaches an endpoint only by the test route; cannot be subscribed to (OB-02).
 pub const WEBHOOK_TEST: &str = "webhook.test";
 
 /// Whether a subscription text is in order: a catalog type, `*`, or `<group>.*` (OB-73).
 pub fn is_subscription(pattern: &str) -> bool {
     pattern == "*"
-        || OUTBOUND_TYPES.contains(&pattern)
+        || subscribable_types().any(|t| t == pattern)
         || pattern.strip_suffix(".*").is_some_and(|group| {
-            OUTBOUND_TYPES.iter().any(|t| t.split_once('.').is_some_and(|(g, _)| g == group))
+            subscribable_types().any(|t| t.split_once('.').is_some_and(|(g, _)| g == group))
         })
 }
 
@@ -84,7 +94,7 @@ mod tests {
 
     #[test]
     fn ob_73_subscriptions_are_exact_or_patterns() {
-        for good in ["*", "email.*", "bucket.entered"] {
+        for good in ["*", "email.*", "bucket.entered", "bucket.reaction"] {
             assert!(is_subscription(good), "{good}");
         }
         for bad in ["", "webhook.test", "webhook.*", "bucket", "bucket.", "b*", ".*"] {
@@ -92,5 +102,6 @@ mod tests {
         }
         assert!(subscribes("bucket.*", BUCKET_LEFT) && subscribes("*", BUCKET_LEFT));
         assert!(!subscribes("contact.*", BUCKET_LEFT));
+        assert!(subscribes("bucket.*", BUCKET_REACTION) && !OUTBOUND_TYPES.contains(&BUCKET_REACTION));
     }
 }

@@ -116,6 +116,9 @@ family! { ContactEvent, "contact",
     "contact.event" => EventRecorded(contact::EventRecorded);
     "contact.bucket-entered" => BucketEntered(contact::BucketEntered);
     "contact.bucket-left" => BucketLeft(contact::BucketLeft);
+    "contact.bucket-dwelled" => BucketDwelled(contact::BucketDwelled);
+    "contact.bucket-deadline" => BucketDeadline(contact::BucketDeadline);
+    "contact.reacted" => Reacted(contact::Reacted);
     "contact.announced" => Announced(contact::Announced);
     "contact.merged-into" => MergedInto(contact::MergedInto);
     "contact.absorbed" => Absorbed(contact::Absorbed);

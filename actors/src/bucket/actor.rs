@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, ResponseActFuture, WrapFuture};
 use mainspring_eventlog::{Append, AppendError, Expected, Position, StreamAppend};
-use mainspring_schemas::{BucketId, StreamName, definition::BucketDefinition, event::BucketEvent};
+use mainspring_schemas::{
+    BucketId, StreamName,
+    definition::BucketDefinition,
+    event::{BucketEvent, bucket::Purpose},
+};
 use parking_lot::RwLock;
 
 use super::{decide, state::BucketState};
@@ -27,9 +31,9 @@ pub(super) enum Tell {
     Define(Option<Box<BucketDefinition>>),
     /// An operator's switch.
     Switch(bool),
-    /// A step of the back-fill that decides its members since the record at `activation`. One that was overtaken by a
-    /// newer activation has nothing to say any more.
-    Fill { activation: Position, step: BucketEvent },
+    /// A step of the pass that the record at `asked` wants. One that was overtaken by a newer one has nothing to say any
+    /// more.
+    Step { purpose: Purpose, asked: Position, step: BucketEvent },
 }
 
 impl actix::Message for Tell {
@@ -50,8 +54,8 @@ impl Handler<Tell> for Bucket {
             match message {
                 Tell::Define(definition) => decide::define(&state, now, definition.as_deref()),
                 Tell::Switch(enabled) => decide::switch(&state, now, enabled),
-                Tell::Fill { activation, step } => {
-                    state.activated.is_some_and(|(newest, _)| newest == activation).then_some(step)
+                Tell::Step { purpose, asked, step } => {
+                    (state.pass_due() == Some((purpose, asked))).then_some(step)
                 }
             }
         };

@@ -11,6 +11,15 @@ use mainspring_schemas::{
 
 use super::state::BucketState;
 
+/// Whether members must be looked at again because clocks came that they do not know: a dwell schedule (BK-138), or a
+/// longest stay where there was none (BK-142).
+fn adds_clocks(state: &BucketState, definition: &BucketDefinition) -> bool {
+    let Some(before) = &state.definition else { return false };
+    let is_new = |label| before.schedules().all(|known| known.label() != label);
+    let schedule_came = definition.schedules().any(|schedule| is_new(schedule.label()));
+    schedule_came || (before.max_dwell.is_none() && definition.max_dwell.is_some())
+}
+
 /// The event that brings `state` to what the files say; `None` if it is there already.
 pub(super) fn define(
     state: &BucketState,
@@ -35,6 +44,7 @@ pub(super) fn define(
         definition: definition.clone(),
         criteria_hash,
         re_evaluates,
+        replans: !re_evaluates && enabled_after && adds_clocks(state, definition),
     })))
 }
 

@@ -1,9 +1,11 @@
-//! Back-fill: every contact meets the new definitions once, in chunks that survive a restart (BK-182..BK-188).
+//! Passes over all contacts, in chunks that survive a restart. In a back-fill every contact meets the new definitions
+//! once (BK-182..BK-188); a pass of the other purpose has them plan clocks that came without new criteria (BK-135,
+//! BK-138, BK-142). Both are one and the same walk: a contact that is told to look does whatever it has not done yet.
 
 use std::{sync::Arc, time::Duration};
 
 use mainspring_schemas::{
-    ContactId,
+    ContactId, Timestamp,
     event::{
         BucketEvent,
         bucket::{BackfillAdvanced, BackfillCompleted, BackfillStarted},
@@ -11,10 +13,7 @@ use mainspring_schemas::{
 };
 use tokio::sync::oneshot;
 
-use super::{
-    actor::Tell,
-    service::{Due, Entry},
-};
+use super::{actor::Tell, service::Due};
 use crate::{
     api::EngineError,
     contact::Command,
@@ -29,7 +28,7 @@ const CHUNK: usize = 500;
 /// How long a full shard is left in peace.
 const BREATH: Duration = Duration::from_millis(5);
 
-/// Why a back-fill stopped; it goes on where it was at the next start.
+/// Why a pass stopped; it goes on where it was at the next start.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FillError {
     #[error(transparent)]
@@ -38,23 +37,22 @@ pub(super) enum FillError {
     Engine(#[from] EngineError),
 }
 
-/// Lets every contact meet the definitions of the given buckets, in one pass for all of them.
+/// Lets every contact look at the definitions of the given buckets, in one pass for all of them.
 pub(super) async fn fill(core: &Arc<Core>, buckets: &[Due]) -> Result<(), FillError> {
     let newest = buckets.iter().map(|due| due.entry.state.read().revision).max().unwrap_or_default();
     core.population.reached(newest).await?;
     let total = core.population.contacts().await?;
     for due in buckets {
-        let criteria_hash = due.entry.state.read().criteria_hash.clone();
-        if due.entry.state.read().backfill.is_none() {
-            let started = BackfillStarted { at: core.now(), criteria_hash, total };
-            due.tell(BucketEvent::BackfillStarted(started)).await?;
+        if due.entry.state.read().pass(due.purpose).is_none() {
+            due.tell(due.started(core.now(), total)).await?;
         }
     }
-    // The bucket that got least far decides where the pass goes on; meeting a definition twice changes nothing.
+    // A contact that was created by the rules before must not be overlooked: its record is older than those above.
+    core.population.reached(core.log().durable_end()).await?;
+    // The bucket that got least far decides where the pass goes on; looking twice changes nothing.
     let resume =
-        |entry: &Entry| entry.state.read().backfill.as_ref().map(|fill| (fill.cursor, fill.processed));
-    let (mut cursor, mut processed) =
-        buckets.iter().filter_map(|due| resume(&due.entry)).min().unwrap_or_default();
+        |due: &Due| due.entry.state.read().pass(due.purpose).map(|pass| (pass.cursor, pass.processed));
+    let (mut cursor, mut processed) = buckets.iter().filter_map(resume).min().unwrap_or_default();
     loop {
         let chunk = core.population.contacts_after(cursor, CHUNK).await?;
         let Some(last) = chunk.last().copied() else { break };
@@ -63,8 +61,7 @@ pub(super) async fn fill(core: &Arc<Core>, buckets: &[Due]) -> Result<(), FillEr
         cursor = Some(last);
         let mut wanted = false;
         for due in buckets {
-            let advanced = BackfillAdvanced { at: core.now(), cursor: last, processed };
-            wanted |= due.tell(BucketEvent::BackfillAdvanced(advanced)).await?;
+            wanted |= due.tell(due.advanced(core.now(), last, processed)).await?;
         }
         if !wanted {
             return Ok(());
@@ -72,9 +69,7 @@ pub(super) async fn fill(core: &Arc<Core>, buckets: &[Due]) -> Result<(), FillEr
         tracing::info!(buckets = buckets.len(), processed, total, "back-fill");
     }
     for due in buckets {
-        let criteria_hash = due.entry.state.read().criteria_hash.clone();
-        let completed = BackfillCompleted { at: core.now(), criteria_hash, processed };
-        due.tell(BucketEvent::BackfillCompleted(completed)).await?;
+        due.tell(due.completed(core.now(), processed)).await?;
     }
     Ok(())
 }
@@ -82,7 +77,26 @@ pub(super) async fn fill(core: &Arc<Core>, buckets: &[Due]) -> Result<(), FillEr
 impl Due {
     /// Records a step, and says whether the bucket still wants this pass.
     async fn tell(&self, step: BucketEvent) -> Result<bool, EngineError> {
-        self.entry.tell(Tell::Fill { activation: self.activation, step }).await
+        self.entry.tell(Tell::Step { purpose: self.purpose, asked: self.asked, step }).await
+    }
+
+    fn criteria_hash(&self) -> String {
+        self.entry.state.read().criteria_hash.clone()
+    }
+
+    fn started(&self, at: Timestamp, total: u64) -> BucketEvent {
+        let (criteria_hash, purpose) = (self.criteria_hash(), self.purpose);
+        BucketEvent::BackfillStarted(BackfillStarted { at, criteria_hash, total, purpose })
+    }
+
+    fn advanced(&self, at: Timestamp, cursor: ContactId, processed: u64) -> BucketEvent {
+        let purpose = self.purpose;
+        BucketEvent::BackfillAdvanced(BackfillAdvanced { at, cursor, processed, purpose })
+    }
+
+    fn completed(&self, at: Timestamp, processed: u64) -> BucketEvent {
+        let (criteria_hash, purpose) = (self.criteria_hash(), self.purpose);
+        BucketEvent::BackfillCompleted(BackfillCompleted { at, criteria_hash, processed, purpose })
     }
 }
 

@@ -7,4 +7,4 @@ mod service;
 mod state;
 
 pub use service::{BucketView, Buckets};
-pub use state::{Backfill, BucketState};
+pub use state::{Asked, BucketState, Pass};

@@ -5,7 +5,10 @@ use std::{collections::HashMap, sync::Arc};
 use actix::{Actor, Addr};
 use mainspring_eventlog::{LogError, Position};
 use mainspring_schemas::{
-    BucketId, StreamName, Timestamp, codec::DecodeError, definition::BucketDefinition, event::BucketEvent,
+    BucketId, StreamName, Timestamp,
+    codec::DecodeError,
+    definition::BucketDefinition,
+    event::{BucketEvent, bucket::Purpose},
 };
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::oneshot;
@@ -47,35 +50,33 @@ pub struct BucketView {
 pub(super) struct Entry {
     address: Addr<Bucket>,
     pub state: Arc<RwLock<BucketState>>,
-    /// The activation whose back-fill is on its way.
-    filling: Arc<Mutex<Option<Position>>>,
+    /// The pass that is on its way, and the record that asked for it.
+    filling: Arc<Mutex<Option<(Purpose, Position)>>>,
 }
 
-/// A bucket that needs a back-fill, and the activation that asks for it.
+/// A bucket that needs a pass over all contacts, and the record that asks for it.
 pub(super) struct Due {
     pub entry: Entry,
-    pub activation: Position,
+    pub purpose: Purpose,
+    pub asked: Position,
 }
 
 impl Due {
-    /// Lets the next pass take the back-fill on.
+    /// Lets the next pass take this one on.
     fn give_up(&self) {
         let mut filling = self.entry.filling.lock();
-        if *filling == Some(self.activation) {
+        if *filling == Some((self.purpose, self.asked)) {
             *filling = None;
         }
     }
 }
 
 impl Entry {
-    /// The back-fill that is due and not yet on its way; from now on it is.
+    /// The pass that is due and not yet on its way; from now on it is.
     fn begin_fill(&self) -> Option<Due> {
-        let activation = {
-            let state = self.state.read();
-            state.activated.filter(|_| state.is_building())?.0
-        };
-        let before = self.filling.lock().replace(activation);
-        (before != Some(activation)).then(|| Due { entry: self.clone(), activation })
+        let (purpose, asked) = self.state.read().pass_due()?;
+        let before = self.filling.lock().replace((purpose, asked));
+        (before != Some((purpose, asked))).then(|| Due { entry: self.clone(), purpose, asked })
     }
 
     pub async fn tell(&self, message: Tell) -> Result<bool, EngineError> {
@@ -84,7 +85,9 @@ impl Entry {
 }
 
 /// All buckets.
-pub struct Buckets {
+pub struct Buckets(Arc<Registry>);
+
+struct Registry {
     core: Arc<Core>,
     entries: HashMap<BucketId, Entry>,
     /// Buckets in definition order; retired ones are not part of it.
@@ -120,19 +123,60 @@ impl Buckets {
             entries.insert(id, entry);
         }
         order.retain(|id| entries.get(id).is_some_and(|entry| !entry.state.read().retired));
-        let buckets = Self { core, entries, order, changing: tokio::sync::Mutex::default() };
-        buckets.put_in_force().await;
-        buckets.fill_what_is_due();
-        Ok(buckets)
+        let registry = Arc::new(Registry { core, entries, order, changing: tokio::sync::Mutex::default() });
+        registry.put_in_force().await;
+        registry.fill_what_is_due();
+        Ok(Self(registry))
     }
 
+    /// All buckets in force, in definition order.
+    pub fn list(&self) -> Vec<BucketView> {
+        self.0.order.iter().filter_map(|id| self.0.view(id)).collect()
+    }
+
+    /// A bucket in force.
+    pub fn get(&self, id: &str) -> Option<BucketView> {
+        self.0.view(&BucketId::new(id).ok()?)
+    }
+
+    /// An operator's switch: hot, wins over the definition, survives restarts (BK-200).
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`], or what the log says.
+    pub async fn switch(&self, id: &str, enabled: bool) -> Result<BucketView, EngineError> {
+        let registry = &self.0;
+        let _one_at_a_time = registry.changing.lock().await;
+        let id = BucketId::new(id).map_err(|_| EngineError::NotFound)?;
+        let entry = registry
+            .entries
+            .get(&id)
+            .filter(|entry| !entry.state.read().retired)
+            .ok_or(EngineError::NotFound)?;
+        if entry.tell(Tell::Switch(enabled)).await? {
+            registry.put_in_force().await;
+            registry.fill_what_is_due();
+        }
+        registry.view(&id).ok_or(EngineError::NotFound)
+    }
+
+    /// Whether any pass over the contacts is still on its way: a back-fill, or one that plans clocks.
+    pub fn is_building(&self) -> bool {
+        self.0.entries.values().any(|entry| entry.state.read().pass_due().is_some())
+    }
+}
+
+impl Registry {
     /// Tells every shard the rules; returns when all decide by them.
     async fn put_in_force(&self) {
-        let states = self.order.iter().filter_map(|id| self.entries.get(id));
-        let compiled = states.filter_map(|entry| entry.state.read().rule()).collect();
+        // A rule and its revision belong together: a bucket may change while others are read.
+        let read = |(id, entry): (&BucketId, &Entry)| {
+            let state = entry.state.read();
+            (id.clone(), (state.rule(), state.revision))
+        };
+        let mut states: HashMap<_, _> = self.entries.iter().map(read).collect();
         // Retired buckets count too: their going is a change of the rules.
-        let revision =
-            self.entries.values().map(|entry| entry.state.read().revision).max().unwrap_or_default();
+        let revision = states.values().map(|(_, revision)| *revision).max().unwrap_or_default();
+        let compiled = self.order.iter().filter_map(|id| states.remove(id)?.0).collect();
         let rules = Arc::new(Rules::new(revision, compiled));
         *self.core.rules.write() = Arc::clone(&rules);
         for shard in &self.core.shards {
@@ -143,18 +187,23 @@ impl Buckets {
         }
     }
 
-    /// Starts one pass over all contacts for the buckets that need it.
-    fn fill_what_is_due(&self) {
+    /// Starts one pass over all contacts for the buckets that need it. What it opens comes into force when it is through,
+    /// and may need another one.
+    fn fill_what_is_due(self: &Arc<Self>) {
         let due: Vec<Due> = self.entries.values().filter_map(Entry::begin_fill).collect();
         if due.is_empty() {
             return;
         }
-        let core = Arc::clone(&self.core);
+        let registry = Arc::clone(self);
         self.core.resolver.spawn(async move {
-            if let Err(error) = fill(&core, &due).await {
+            if let Err(error) = fill(&registry.core, &due).await {
                 tracing::error!(%error, "a back-fill stopped; it goes on at the next change or start");
                 due.iter().for_each(Due::give_up);
+                return;
             }
+            let _one_at_a_time = registry.changing.lock().await;
+            registry.put_in_force().await;
+            registry.fill_what_is_due();
         });
     }
 
@@ -169,37 +218,6 @@ impl Buckets {
             total: fill.map_or(0, |fill| fill.total),
             updated_at: state.updated_at,
         })
-    }
-
-    /// All buckets in force, in definition order.
-    pub fn list(&self) -> Vec<BucketView> {
-        self.order.iter().filter_map(|id| self.view(id)).collect()
-    }
-
-    /// A bucket in force.
-    pub fn get(&self, id: &str) -> Option<BucketView> {
-        self.view(&BucketId::new(id).ok()?)
-    }
-
-    /// An operator's switch: hot, wins over the definition, survives restarts (BK-200).
-    ///
-    /// # Errors
-    /// [`EngineError::NotFound`], or what the log says.
-    pub async fn switch(&self, id: &str, enabled: bool) -> Result<BucketView, EngineError> {
-        let _one_at_a_time = self.changing.lock().await;
-        let id = BucketId::new(id).map_err(|_| EngineError::NotFound)?;
-        let entry =
-            self.entries.get(&id).filter(|entry| !entry.state.read().retired).ok_or(EngineError::NotFound)?;
-        if entry.tell(Tell::Switch(enabled)).await? {
-            self.put_in_force().await;
-            self.fill_what_is_due();
-        }
-        self.view(&id).ok_or(EngineError::NotFound)
-    }
-
-    /// Whether any back-fill is still on its way.
-    pub fn is_building(&self) -> bool {
-        self.entries.values().any(|entry| entry.state.read().is_building())
     }
 }
 

@@ -1,17 +1,23 @@
 //! What is true about one bucket, and how each event changes it.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
+use compact_str::CompactString;
 use mainspring_eventlog::Position;
-use mainspring_schemas::{ContactId, Timestamp, definition::BucketDefinition, event::BucketEvent};
+use mainspring_schemas::{
+    ContactId, Timestamp,
+    definition::BucketDefinition,
+    event::{
+        BucketEvent,
+        bucket::{Defined, Purpose},
+    },
+};
 
 use crate::rules::Rule;
 
-/// A back-fill, running or through.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Backfill {
-    /// The criteria it decides.
-    pub criteria_hash: String,
+/// A pass over all contacts, running or through.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pass {
     /// How many contacts there were to look at.
     pub total: u64,
     /// How many are decided.
@@ -20,6 +26,21 @@ pub struct Backfill {
     pub cursor: Option<ContactId>,
     /// Whether it is through.
     pub completed: bool,
+}
+
+/// A pass that somebody asked for, and the record that did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// The record.
+    pub by: Position,
+    /// The pass, once it began.
+    pub pass: Option<Pass>,
+}
+
+impl Asked {
+    fn is_through(&self) -> bool {
+        self.pass.as_ref().is_some_and(|pass| pass.completed)
+    }
 }
 
 /// One bucket, as the replay of its stream gives it.
@@ -36,7 +57,15 @@ pub struct BucketState {
     /// The record and the instant since which members must be decided by the definition: A.
     pub activated: Option<(Position, Timestamp)>,
     /// The newest back-fill.
-    pub backfill: Option<Backfill>,
+    pub backfill: Option<Pass>,
+    /// When the first back-fill was through. Members do not dwell before; once they do, they always do (BK-135).
+    pub opened_at: Option<Timestamp>,
+    /// Since when each dwell schedule is there, by its label.
+    pub schedules: BTreeMap<CompactString, Timestamp>,
+    /// Since when there is a longest stay.
+    pub max_dwell_since: Option<Timestamp>,
+    /// The newest pass that plans the clocks of members.
+    pub replan: Option<Asked>,
     /// When anything last changed.
     pub updated_at: Timestamp,
     /// Position of its newest record that changes the rules.
@@ -57,11 +86,74 @@ impl BucketState {
         self.enabled() && !self.backfill.as_ref().is_some_and(|fill| fill.completed)
     }
 
+    /// The pass that is due, and the record that asks for it. A back-fill plans all clocks too.
+    pub fn pass_due(&self) -> Option<(Purpose, Position)> {
+        if self.is_building() {
+            return self.activated.map(|(by, _)| (Purpose::Membership, by));
+        }
+        let replan = self.replan.as_ref().filter(|replan| self.enabled() && !replan.is_through())?;
+        Some((Purpose::Clocks, replan.by))
+    }
+
+    /// The newest pass for a purpose, once it began.
+    pub fn pass(&self, purpose: Purpose) -> Option<&Pass> {
+        match purpose {
+            Purpose::Membership => self.backfill.as_ref(),
+            Purpose::Clocks => self.replan.as_ref()?.pass.as_ref(),
+        }
+    }
+
+    fn pass_mut(&mut self, purpose: Purpose) -> Option<&mut Pass> {
+        match purpose {
+            Purpose::Membership => self.backfill.as_mut(),
+            Purpose::Clocks => self.replan.as_mut()?.pass.as_mut(),
+        }
+    }
+
     /// The bucket as a rule; `None` if it is not defined now.
     pub fn rule(&self) -> Option<Rule> {
         let definition = self.definition.clone().filter(|_| !self.retired)?;
         let (position, at) = self.activated?;
-        Some(Rule::new(definition, self.enabled(), position, at))
+        let mut rule = Rule::new(definition, self.enabled(), position, at);
+        rule.max_dwell_since = self.max_dwell_since.unwrap_or(at);
+        match self.opened_at {
+            None => rule.dwell.clear(),
+            Some(opened) => {
+                for schedule in &mut rule.dwell {
+                    let since = self.schedules.get(&schedule.label).copied();
+                    schedule.since = since.unwrap_or_default().max(opened).max(at);
+                }
+            }
+        }
+        Some(rule)
+    }
+
+    fn activate(&mut self, position: Position, at: Timestamp) {
+        self.activated = Some((position, at));
+        self.backfill = None;
+        self.replan = None;
+    }
+
+    fn define(&mut self, defined: &Defined, position: Position) {
+        let labels = defined.definition.schedules().map(|schedule| schedule.label());
+        self.schedules = labels
+            .map(|label| {
+                let since = self.schedules.get(&label).copied().unwrap_or(defined.at);
+                (label, since)
+            })
+            .collect();
+        let had = self.definition.as_ref().is_some_and(|before| before.max_dwell.is_some());
+        if !had {
+            self.max_dwell_since = Some(defined.at);
+        }
+        self.definition = Some(Arc::new(defined.definition.clone()));
+        self.criteria_hash.clone_from(&defined.criteria_hash);
+        self.retired = false;
+        if defined.re_evaluates || self.activated.is_none() {
+            self.activate(position, defined.at);
+        } else if defined.replans {
+            self.replan = Some(Asked { by: position, pass: None });
+        }
     }
 
     /// Brings the state to where it is after an event that stands at `position`.
@@ -69,13 +161,7 @@ impl BucketState {
         self.version = Some(version);
         match event {
             BucketEvent::Defined(defined) => {
-                self.definition = Some(Arc::new(defined.definition.clone()));
-                self.criteria_hash.clone_from(&defined.criteria_hash);
-                self.retired = false;
-                if defined.re_evaluates || self.activated.is_none() {
-                    self.activated = Some((position, defined.at));
-                    self.backfill = None;
-                }
+                self.define(defined, position);
                 self.revision = position;
                 self.updated_at = defined.at;
             }
@@ -88,33 +174,46 @@ impl BucketState {
                 let before = self.enabled();
                 self.switch = Some(switched.enabled);
                 if switched.enabled && !before {
-                    self.activated = Some((position, switched.at));
-                    self.backfill = None;
+                    self.activate(position, switched.at);
                 }
                 self.revision = position;
                 self.updated_at = switched.at;
             }
             BucketEvent::BackfillStarted(started) => {
-                self.backfill = Some(Backfill {
-                    criteria_hash: started.criteria_hash.clone(),
-                    total: started.total,
-                    processed: 0,
-                    cursor: None,
-                    completed: false,
-                });
+                let pass = Pass { total: started.total, ..Pass::default() };
+                match (started.purpose, &mut self.replan) {
+                    (Purpose::Membership, _) => self.backfill = Some(pass),
+                    (Purpose::Clocks, Some(replan)) => replan.pass = Some(pass),
+                    (Purpose::Clocks, None) => {}
+                }
             }
             BucketEvent::BackfillAdvanced(advanced) => {
-                if let Some(fill) = &mut self.backfill {
-                    fill.processed = advanced.processed;
-                    fill.cursor = Some(advanced.cursor);
+                if let Some(pass) = self.pass_mut(advanced.purpose) {
+                    pass.processed = advanced.processed;
+                    pass.cursor = Some(advanced.cursor);
                 }
             }
             BucketEvent::BackfillCompleted(completed) => {
-                if let Some(fill) = &mut self.backfill {
-                    fill.processed = completed.processed;
-                    fill.completed = true;
+                if let Some(pass) = self.pass_mut(completed.purpose) {
+                    pass.processed = completed.processed;
+                    pass.completed = true;
+                }
+                if completed.purpose == Purpose::Membership {
+                    self.open(completed.at, position);
                 }
             }
+        }
+    }
+
+    /// The first back-fill is through: from now on members dwell, so their clocks must be planned.
+    fn open(&mut self, at: Timestamp, position: Position) {
+        if self.opened_at.is_some() {
+            return;
+        }
+        self.opened_at = Some(at);
+        if !self.schedules.is_empty() {
+            self.revision = position;
+            self.replan = Some(Asked { by: position, pass: None });
         }
     }
 }

@@ -3,7 +3,9 @@
 use mainspring_eventlog::{Position, Version};
 use mainspring_schemas::{
     ContactId, RecordId, Timestamp,
-    event::contact::{Absorbed, AttachedKey, ContactEvent, EventRecorded, LeaveReason, MovedStanding},
+    event::contact::{
+        Absorbed, AttachedKey, ContactEvent, EventRecorded, LeaveReason, MovedStanding, Source,
+    },
     identity::IdentityKey,
     properties::Change,
 };
@@ -53,7 +55,9 @@ pub fn apply(state: &mut ContactState, event: &ContactEvent, meta: Meta) {
         }
         ContactEvent::PropertiesChanged(changed) => {
             change_properties(state, &Change { set: changed.set.clone(), removed: changed.removed.clone() });
-            seen(state, changed.at);
+            if !changed.by_bucket {
+                seen(state, changed.at);
+            }
             state.updated_at = changed.at;
         }
         ContactEvent::Seen(event) => seen(state, event.at),
@@ -68,6 +72,7 @@ pub fn apply(state: &mut ContactState, event: &ContactEvent, meta: Meta) {
                 source: entered.source,
                 max_dwell_at: entered.max_dwell_at,
                 dwell_anchor_at: entered.dwell_anchor_at,
+                dwelled: Vec::new(),
             });
         }
         ContactEvent::BucketLeft(left) => {
@@ -76,6 +81,16 @@ pub fn apply(state: &mut ContactState, event: &ContactEvent, meta: Meta) {
             standing.last_left_at = standing.last_left_at.max(Some(left.at));
             standing.last_reason = Some(left.reason);
         }
+        ContactEvent::BucketDwelled(dwelled) => {
+            if let Some(stay) = state.stay_mut(&dwelled.bucket, dwelled.stay) {
+                stay.dwell(&dwelled.label, dwelled.ordinal);
+            }
+        }
+        ContactEvent::BucketDeadline(deadline) => {
+            if let Some(stay) = state.stay_mut(&deadline.bucket, deadline.stay) {
+                stay.max_dwell_at = Some(deadline.max_dwell_at);
+            }
+        }
         ContactEvent::Absorbed(absorbed) => absorb(state, absorbed),
         ContactEvent::MergedInto(merged) => state.fate = Fate::MergedInto(merged.survivor),
         ContactEvent::Erased(_) | ContactEvent::Deleted(_) => {
@@ -83,7 +98,7 @@ pub fn apply(state: &mut ContactState, event: &ContactEvent, meta: Meta) {
             state.agenda.clear();
         }
         ContactEvent::IdentityConflict(conflict) => state.conflicts.push((conflict.kind, conflict.other)),
-        ContactEvent::Announced(_) | ContactEvent::Looked(_) => {}
+        ContactEvent::Reacted(_) | ContactEvent::Announced(_) | ContactEvent::Looked(_) => {}
     }
 }
 
@@ -93,7 +108,9 @@ fn seen(state: &mut ContactState, at: Timestamp) {
 
 fn record(state: &mut ContactState, event: &EventRecorded, id: RecordId) {
     state.occurrences.add(&event.name, event.occurred_at);
-    seen(state, event.at);
+    if event.source != Source::Bucket {
+        seen(state, event.at);
+    }
     if let Some(idempotency) = &event.idempotency {
         state.remember(Remembered {
             digest: digest_of(&idempotency.key),
@@ -166,6 +183,7 @@ fn unite(standing: &mut Standing, moved: &MovedStanding, at: Timestamp, survivor
                 source: stay.source,
                 max_dwell_at: stay.max_dwell_at,
                 dwell_anchor_at: stay.dwell_anchor_at,
+                dwelled: stay.dwelled.clone(),
             });
         }
         _ if moved.ended_by_merge => {

@@ -1,5 +1,7 @@
 //! What a contact can be asked, and what it answers.
 
+use std::collections::BTreeMap;
+
 use compact_str::CompactString;
 use mainspring_eventlog::Version;
 use mainspring_schemas::{
@@ -136,6 +138,8 @@ pub enum Outcome {
 pub struct Decision {
     /// The events with their record ids, in order; the state already contains them.
     pub events: Vec<(RecordId, ContactEvent)>,
+    /// Which record brought a record about, where that is not the call of the turn: reactions and what they lead to.
+    pub causes: BTreeMap<RecordId, RecordId>,
     /// The answer.
     pub outcome: Outcome,
     /// Buckets entered in this turn.

@@ -1,5 +1,7 @@
 //! One turn of a contact: a command, the rules in force and an instant in; events and an answer out.
 
+use std::collections::BTreeMap;
+
 use mainspring_eventlog::Position;
 use mainspring_schemas::{
     BucketId, ContactId, Properties, RecordId, Timestamp,
@@ -47,6 +49,18 @@ pub(super) struct Progress<'a> {
     pub entered: Vec<BucketId>,
     pub left: Vec<BucketId>,
     pub overdue_joins: Vec<(u32, Timestamp)>,
+    /// The newest instant at which the turn, or one before, decided anything.
+    pub reached: Timestamp,
+    /// Which records brought others about, where that is not the call.
+    pub causes: BTreeMap<RecordId, RecordId>,
+    /// What brings about the records that come next, if it is not the call.
+    pub cause: Option<RecordId>,
+    /// Buckets that reactions touched and nobody decided yet, each with the record that touched it.
+    pub touched: BTreeMap<u32, RecordId>,
+    /// How many reactions in a row led here.
+    pub generation: usize,
+    /// Whether a reaction changed properties.
+    pub patched: bool,
 }
 
 /// Decides a command. The state already contains the events it returns.
@@ -57,6 +71,7 @@ pub fn decide(
     ids: &mut dyn FnMut() -> RecordId,
 ) -> Decision {
     let mut progress = Progress {
+        reached: state.settled,
         state,
         turn,
         ids,
@@ -64,6 +79,11 @@ pub fn decide(
         entered: Vec::new(),
         left: Vec::new(),
         overdue_joins: Vec::new(),
+        causes: BTreeMap::new(),
+        cause: None,
+        touched: BTreeMap::new(),
+        generation: 0,
+        patched: false,
     };
     let elsewhere = match progress.state.fate {
         Fate::MergedInto(survivor) => Some(Outcome::Moved(survivor)),
@@ -80,11 +100,11 @@ pub fn decide(
         (None, Command::Delete) => (progress.delete(), None),
         (None, Command::Erase(erasure)) => (progress.erase(erasure), None),
     };
-    let Progress { state, events, entered, left, .. } = progress;
+    let Progress { state, events, causes, entered, left, .. } = progress;
     if !events.is_empty() {
         state.recorded_wake = state.wake_at();
     }
-    Decision { events, outcome, entered, left, unused }
+    Decision { events, causes, outcome, entered, left, unused }
 }
 
 /// Takes the loser's half of a merge: it answers `Moved` from now on. Returns what the survivor needs, and the event
@@ -117,6 +137,7 @@ impl Progress<'_> {
             definitions: self.turn.rules.revision,
         };
         apply(self.state, &event, meta);
+        self.causes.extend(self.cause.map(|cause| (id, cause)));
         self.events.push((id, event));
         id
     }
@@ -186,7 +207,9 @@ impl Progress<'_> {
             self.emit(ContactEvent::Seen(Seen { at: self.turn.now }));
         }
         self.candidates(touched);
-        if changed && (explicit || self.turn.policy.announce_all) {
+        self.catch_up();
+        let announce_all = self.turn.policy.announce_all;
+        if changed && (explicit || announce_all) || self.patched && announce_all {
             self.announce(if absent { CONTACT_CREATED } else { CONTACT_UPDATED });
         }
         Outcome::Done { created: absent, merged, event }
@@ -248,7 +271,12 @@ impl Progress<'_> {
         }
         if !change.is_empty() {
             let Change { set, removed } = change;
-            self.emit(ContactEvent::PropertiesChanged(PropertiesChanged { at: self.turn.now, set, removed }));
+            self.emit(ContactEvent::PropertiesChanged(PropertiesChanged {
+                at: self.turn.now,
+                set,
+                removed,
+                by_bucket: false,
+            }));
         }
     }
 
@@ -276,17 +304,27 @@ impl Progress<'_> {
             for name in event.properties.keys() {
                 self.turn.rules.touched_by_property(name, touched);
             }
+            // What the loser's clock should have ended by now ends with this turn.
+            for moved in event.standings.iter().filter(|moved| moved.active.is_some()) {
+                self.turn.rules.touched_by_stay(&moved.bucket, touched);
+            }
             self.emit(ContactEvent::Absorbed(Box::new(event)));
         }
         // Clocks of moved stays run on; everything is planned anew with the united history.
-        for index in (0_u32..).take(self.turn.rules.rules.len()) {
+        for (index, rule) in (0_u32..).zip(&self.turn.rules.rules) {
+            if rule.enabled {
+                self.stamp_deadline(rule);
+            }
             self.replan(index, self.turn.now);
         }
     }
 
     fn look(&mut self) -> Outcome {
         self.meet();
-        self.settle(true);
+        self.catch_up();
+        if self.patched && self.turn.policy.announce_all {
+            self.announce(CONTACT_UPDATED);
+        }
         if self.events.is_empty() && self.state.wake_at() != self.state.recorded_wake {
             self.emit(ContactEvent::Looked(Looked { at: self.turn.now }));
         }
@@ -339,8 +377,8 @@ impl Progress<'_> {
         reason: LeaveReason,
         at: Timestamp,
         announced: bool,
-    ) {
-        let Some(stay) = self.state.stay(bucket) else { return };
+    ) -> Option<RecordId> {
+        let stay = self.state.stay(bucket)?;
         let event = BucketLeft {
             at,
             bucket: bucket.clone(),
@@ -354,8 +392,9 @@ impl Progress<'_> {
             user_key: self.state.contact_key(),
             email: self.state.primary(KeyKind::Email).cloned(),
         };
-        self.emit(ContactEvent::BucketLeft(event));
+        let record = self.emit(ContactEvent::BucketLeft(event));
         self.left.push(bucket.clone());
+        Some(record)
     }
 
     fn announce(&mut self, outbound_type: &'static str) {

@@ -9,8 +9,9 @@ use mainspring_schemas::{
 };
 
 use super::{
-    agenda::Look,
+    agenda::{Look, Subject},
     decide::Progress,
+    reaction::{Occasion, Transition},
     state::{ContactState, Standing},
 };
 use crate::rules::Rule;
@@ -40,11 +41,18 @@ fn next_look(rule: &Rule, state: &ContactState, from: Timestamp) -> Option<Times
 }
 
 impl Progress<'_> {
-    /// Plans the next look at a bucket, as of `from`.
+    /// Plans the next looks at a bucket, as of `from`.
     pub(super) fn replan(&mut self, index: u32, from: Timestamp) {
         let Some(rule) = self.turn.rules.rule(index) else { return };
         let at = if rule.enabled { next_look(rule, self.state, from) } else { None };
-        self.state.agenda.plan(index, rule.bucket(), at);
+        self.state.agenda.plan(index, rule.bucket(), Subject::Membership, at);
+        self.replan_dwell(index, rule);
+    }
+
+    /// Moves the instant that the turn has reached: what follows from a decision carries it, though the decision may
+    /// have fallen due before.
+    pub(super) fn reach(&mut self, at: Timestamp) {
+        self.reached = self.reached.max(at);
     }
 
     /// Meets definitions that this contact has not been decided by: silently, as of their activation (BK-188), and
@@ -65,11 +73,13 @@ impl Progress<'_> {
             if unmet {
                 self.backfill(rule);
             }
+            self.stamp_deadline(rule);
             // What the clock changed since the last decision is settled next, each at its own instant.
             let from = if unmet { rule.activated_at } else { settled };
             self.replan(index, from);
         }
         self.state.definitions = self.state.definitions.max(rules.revision);
+        self.cascade();
     }
 
     /// Decides one bucket as of the activation of its definition (BK-182, BK-184, BK-186).
@@ -87,20 +97,35 @@ impl Progress<'_> {
         }
     }
 
-    /// Decides what fell due by the clock up to now, each at its due instant, soonest first. Joins are held back for
-    /// [`Progress::candidates`] unless time flowed without a gap (BK-155).
+    /// Decides what fell due by the clock up to now, each at its due instant, soonest first. Unless time flowed without
+    /// a gap, joins may be held back for [`Progress::candidates`], and dwells are left for
+    /// [`Progress::overdue_dwells`] (BK-155).
     pub(super) fn settle(&mut self, joins: bool) {
-        while let Some(look) = self.state.agenda.take_due(self.turn.now) {
+        let subject = (!self.turn.continuous).then_some(Subject::Membership);
+        while let Some(look) = self.state.agenda.take_due(self.turn.now, subject) {
             let Some(rule) = self.turn.rules.rule(look.rule) else { continue };
-            if self.state.stay(rule.bucket()).is_some() {
-                self.clock_leave(rule, &look);
-            } else if joins {
-                self.clock_join(rule, look.at, look.at);
-            } else {
+            let stays = self.state.stay(rule.bucket()).is_some();
+            if !stays && look.subject == Subject::Membership && !joins {
                 self.overdue_joins.push((look.rule, look.at));
                 continue;
             }
+            match look.subject {
+                Subject::Membership if stays => self.clock_leave(rule, &look),
+                Subject::Membership => self.clock_join(rule, look.at, look.at),
+                Subject::Dwell => self.dwell(rule, look.at),
+            }
             self.replan(look.rule, look.at);
+            self.cascade();
+        }
+    }
+
+    /// Decides everything that the clock asks for up to now.
+    pub(super) fn catch_up(&mut self) {
+        loop {
+            self.settle(true);
+            if !self.overdue_dwells() {
+                return;
+            }
         }
     }
 
@@ -117,7 +142,9 @@ impl Progress<'_> {
 
     /// A join that fell due at `due`, decided with what is known at `at`.
     fn clock_join(&mut self, rule: &Rule, due: Timestamp, at: Timestamp) {
-        if !rule.clock_joins || !evaluate(&rule.criteria, self.state, at) {
+        // A reaction may have led to the join already.
+        let stays = self.state.stay(rule.bucket()).is_some();
+        if stays || !rule.clock_joins || !evaluate(&rule.criteria, self.state, at) {
             return;
         }
         // After a leave by maximum stay the criteria must have been false in between (BK-141).
@@ -140,25 +167,27 @@ impl Progress<'_> {
         all.extend(overdue.iter().map(|(index, _)| *index));
         all.sort_unstable();
         all.dedup();
+        let now = self.turn.now;
+        self.reach(now);
         for index in all {
             let Some(rule) = self.turn.rules.rule(index).filter(|rule| rule.enabled) else { continue };
-            let now = self.turn.now;
             if touched.binary_search(&index).is_ok() {
-                self.decide_bucket(rule);
+                self.decide_bucket(rule, now);
             } else if let Some((_, due)) = overdue.iter().find(|(overdue, _)| *overdue == index) {
                 self.clock_join(rule, *due, now);
             }
             self.replan(index, now);
         }
+        self.cascade();
     }
 
-    fn decide_bucket(&mut self, rule: &Rule) {
-        let now = self.turn.now;
-        let holds = evaluate(&rule.criteria, self.state, now);
+    /// Decides a bucket that something touched at `at`.
+    pub(super) fn decide_bucket(&mut self, rule: &Rule, at: Timestamp) {
+        let holds = evaluate(&rule.criteria, self.state, at);
         match self.state.stay(rule.bucket()) {
-            None if holds => self.join(rule, TransitionSource::Event, now, true),
-            Some(stay) if !holds && now.since(stay.entered_at) >= rule.min_dwell => {
-                self.leave(rule, TransitionSource::Event, LeaveReason::Criteria, now);
+            None if holds => self.join(rule, TransitionSource::Event, at, true),
+            Some(stay) if !holds && at.since(stay.entered_at) >= rule.min_dwell => {
+                self.leave(rule, TransitionSource::Event, LeaveReason::Criteria, at);
             }
             _ => {}
         }
@@ -174,11 +203,13 @@ impl Progress<'_> {
                 rule.anchor_event.as_ref().and_then(|event| self.state.occurrences.of(event).last().copied())
             })
             .flatten();
-        self.emit(ContactEvent::BucketEntered(BucketEntered {
+        let stay = StayId::of(self.turn.contact, bucket, epoch);
+        self.reach(at);
+        let record = self.emit(ContactEvent::BucketEntered(BucketEntered {
             at,
             bucket: bucket.clone(),
             bucket_name: rule.definition.name.clone(),
-            stay: StayId::of(self.turn.contact, bucket, epoch),
+            stay,
             epoch,
             source,
             announced,
@@ -188,9 +219,17 @@ impl Progress<'_> {
             email: self.state.primary(KeyKind::Email).cloned(),
         }));
         self.entered.push(bucket.clone());
+        if announced {
+            self.react(rule, Occasion { record, stay, epoch, source, transition: Transition::Entered });
+        }
     }
 
     fn leave(&mut self, rule: &Rule, source: TransitionSource, reason: LeaveReason, at: Timestamp) {
-        self.end_stay(rule.bucket(), &rule.definition.name, source, reason, at, true);
+        let Some(ended) = self.state.stay(rule.bucket()) else { return };
+        let (stay, epoch) = (ended.id, ended.epoch);
+        self.reach(at);
+        let left = self.end_stay(rule.bucket(), &rule.definition.name, source, reason, at, true);
+        let Some(record) = left else { return };
+        self.react(rule, Occasion { record, stay, epoch, source, transition: Transition::Left(reason) });
     }
 }

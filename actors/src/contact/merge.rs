@@ -87,6 +87,7 @@ fn standings(loser: &ContactState, staying: &mut Vec<mainspring_schemas::BucketI
                 source: stay.source,
                 max_dwell_at: stay.max_dwell_at,
                 dwell_anchor_at: stay.dwell_anchor_at,
+                dwelled: stay.dwelled.clone(),
             });
             if active.is_some() {
                 staying.push(standing.bucket.clone());

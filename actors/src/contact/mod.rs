@@ -12,9 +12,11 @@ mod agenda;
 mod apply;
 mod command;
 mod decide;
+mod dwell;
 mod membership;
 mod merge;
 mod occurrences;
+mod reaction;
 mod snapshot;
 mod state;
 

@@ -6,7 +6,7 @@ use mainspring_schemas::{
     BucketId, ContactId, Properties, RecordId, StayId, Timestamp,
     catalog::PublicContact,
     criteria::Facts,
-    event::contact::{LeaveReason, TransitionSource, Via},
+    event::contact::{Dwelled, LeaveReason, TransitionSource, Via},
     identity::{IdentityKey, KeyKind},
 };
 use serde::{Deserialize, Serialize};
@@ -75,6 +75,27 @@ pub struct Stay {
     pub max_dwell_at: Option<Timestamp>,
     /// Its historical dwell start.
     pub dwell_anchor_at: Option<Timestamp>,
+    /// What each schedule fired last in it; schedules that did not fire are not there.
+    pub dwelled: Vec<Dwelled>,
+}
+
+impl Stay {
+    /// The instant from which its dwell counts (BK-130).
+    pub fn dwell_clock(&self) -> Timestamp {
+        self.dwell_anchor_at.unwrap_or(self.entered_at)
+    }
+
+    /// The ordinal that a schedule fired last; 0 if it did not.
+    pub fn last_dwell(&self, label: &str) -> u64 {
+        self.dwelled.iter().find(|dwelled| dwelled.label == label).map_or(0, |dwelled| dwelled.ordinal)
+    }
+
+    pub(super) fn dwell(&mut self, label: &CompactString, ordinal: u64) {
+        match self.dwelled.iter_mut().find(|dwelled| dwelled.label == *label) {
+            Some(dwelled) => dwelled.ordinal = dwelled.ordinal.max(ordinal),
+            None => self.dwelled.push(Dwelled { label: label.clone(), ordinal }),
+        }
+    }
 }
 
 /// What the contact is, and was, to one bucket.
@@ -171,6 +192,12 @@ impl ContactState {
     /// The active stay in a bucket.
     pub fn stay(&self, bucket: &BucketId) -> Option<&Stay> {
         self.standing(bucket)?.stay.as_ref()
+    }
+
+    /// The active stay in a bucket, if it is the one meant.
+    pub(super) fn stay_mut(&mut self, bucket: &BucketId, stay: StayId) -> Option<&mut Stay> {
+        let index = self.standings.binary_search_by(|s| s.bucket.cmp(bucket)).ok()?;
+        self.standings[index].stay.as_mut().filter(|active| active.id == stay)
     }
 
     pub(super) fn standing_mut(&mut self, bucket: &BucketId) -> &mut Standing {

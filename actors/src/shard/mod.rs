@@ -11,7 +11,7 @@ mod seal;
 mod timers;
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -228,10 +228,11 @@ impl Shard {
             let stamp = Stamp { trace, wake_at, definitions: self.rules.revision, data_key: entity.data_key };
             let pledge = in_flight.unwrap_or_else(Pledge::new);
             entity.in_flight = Some(pledge.in_flight());
-            let append = contact_records(contact, expected, &decision.events, stamp).map(|own| {
-                let streams = std::iter::once(own).chain(also).collect();
-                Append { recorded_at: now, streams }
-            });
+            let append =
+                contact_records(contact, expected, &decision.events, &decision.causes, stamp).map(|own| {
+                    let streams = std::iter::once(own).chain(also).collect();
+                    Append { recorded_at: now, streams }
+                });
             let wake_again = is_timed.then(|| self.waker(contact));
             submit(&*self.shared.log, append, pledge, move |result| {
                 if let Some(wake_again) = wake_again.filter(|_| result.is_err()) {
@@ -261,7 +262,7 @@ impl Shard {
         let is_timed = taken.state.recorded_wake.is_some();
         entity.in_flight = Some(in_flight.clone());
         let stamp = Stamp { trace: None, wake_at: None, definitions, data_key: entity.data_key };
-        let half = contact_records(contact, expected, &[(id, event)], stamp);
+        let half = contact_records(contact, expected, &[(id, event)], &BTreeMap::new(), stamp);
         let _ = reply
             .send(half.map(|half| (taken, half)).map_err(|error| Failure::Unreadable(error.to_string())));
         if is_timed {

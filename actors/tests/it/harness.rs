@@ -9,6 +9,7 @@ use mainspring_actors::{
 };
 use mainspring_schemas::{
     ContactId, Properties, RecordId, Timestamp,
+    catalog::BUCKET_REACTION,
     definition::{BucketDefinition, assemble},
     event::{
         ContactEvent,
@@ -45,14 +46,16 @@ pub fn rules(definitions: Vec<BucketDefinition>, revision: u64, at: i64) -> Rule
     Rules::new(revision, definitions.into_iter().map(rule).collect())
 }
 
-/// A transition in one line: `+F1 #1 event` or `-F1 #1 event criteria`, with `silent` if nobody is told, at hours
-/// and milliseconds after T0.
+/// An instant in hours and milliseconds after T0.
+pub fn when(at: Timestamp) -> String {
+    let after = at.0 - T0;
+    let (hours, millis) = (after.div_euclid(HOUR), after.rem_euclid(HOUR));
+    if millis == 0 { format!("{hours}h") } else { format!("{hours}h+{millis}ms") }
+}
+
+/// A transition in one line, at hours and milliseconds after T0: `+F1 #1 event` or `-F1 #1 event criteria`, with
+/// `silent` if nobody is told; `~F1 #1 after-3600000 x1` for a dwell; what reactions do.
 pub fn line(event: &ContactEvent) -> Option<String> {
-    let when = |at: Timestamp| {
-        let after = at.0 - T0;
-        let (hours, millis) = (after.div_euclid(HOUR), after.rem_euclid(HOUR));
-        if millis == 0 { format!("{hours}h") } else { format!("{hours}h+{millis}ms") }
-    };
     let silent = |announced: bool| if announced { "" } else { " silent" };
     match event {
         ContactEvent::BucketEntered(e) => Some(format!(
@@ -72,6 +75,23 @@ pub fn line(event: &ContactEvent) -> Option<String> {
             e.reason.as_str(),
             silent(e.announced)
         )),
+        ContactEvent::BucketDwelled(e) => {
+            Some(format!("{} ~{} #{} {} x{}", when(e.at), e.bucket, e.epoch, e.label, e.ordinal))
+        }
+        ContactEvent::BucketDeadline(e) => {
+            Some(format!("{} |{} #{} {}", when(e.at), e.bucket, e.epoch, when(e.max_dwell_at)))
+        }
+        ContactEvent::Reacted(e) => Some(format!("{} {} {}", when(e.at), e.reaction, e.outcome.as_str())),
+        ContactEvent::PropertiesChanged(e) if e.by_bucket => {
+            let removed: Vec<String> = e.removed.iter().map(|name| format!(" -{name}")).collect();
+            Some(format!("{} set {}{}", when(e.at), serde_json::json!(e.set), removed.concat()))
+        }
+        ContactEvent::EventRecorded(e) if e.source == Source::Bucket => {
+            Some(format!("{} track {}", when(e.at), e.name))
+        }
+        ContactEvent::Announced(e) if e.outbound_type == BUCKET_REACTION => {
+            Some(format!("{} send {}", when(e.at), e.data["name"].as_str().unwrap_or_default()))
+        }
         _ => None,
     }
 }
@@ -140,7 +160,23 @@ impl Person {
         IdentityKey::new(KeyKind::External, "u1").unwrap()
     }
 
+    /// An explicit upsert now, with everything that was decided.
+    pub fn call_decision(&mut self, patch: serde_json::Value) -> Decision {
+        self.decide_call(patch, None, false)
+    }
+
     fn call(&mut self, patch: serde_json::Value, event: Option<NewEvent>, continuous: bool) -> Vec<String> {
+        let decision = self.decide_call(patch, event, continuous);
+        assert!(matches!(decision.outcome, Outcome::Done { .. } | Outcome::Duplicate { .. }), "{decision:?}");
+        decision.events.iter().filter_map(|(_, event)| line(event)).collect()
+    }
+
+    fn decide_call(
+        &mut self,
+        patch: serde_json::Value,
+        event: Option<NewEvent>,
+        continuous: bool,
+    ) -> Decision {
         let key = self.key();
         let unowned = if self.state.holds(&key) { vec![] } else { vec![key.clone()] };
         let patch: Properties = patch.as_object().cloned().unwrap_or_default();
@@ -153,9 +189,7 @@ impl Person {
             event,
             via: Via::Attached,
         };
-        let decision = self.decide(Command::Call(Box::new(call)), continuous);
-        assert!(matches!(decision.outcome, Outcome::Done { .. } | Outcome::Duplicate { .. }), "{decision:?}");
-        decision.events.iter().filter_map(|(_, event)| line(event)).collect()
+        self.decide(Command::Call(Box::new(call)), continuous)
     }
 
     fn new_event(name: &str, properties: serde_json::Value, at: Option<i64>, key: Option<&str>) -> NewEvent {
@@ -214,6 +248,13 @@ impl Person {
         self.now = at;
         let event = Self::new_event(name, serde_json::json!({}), Some(occurred_at), None);
         self.call(serde_json::json!({}), Some(event), false)
+    }
+
+    /// The engine is down until `at`, then the timer fires.
+    pub fn late_wake(&mut self, at: i64) -> Vec<String> {
+        self.now = at;
+        let decision = self.decide(Command::Wake, false);
+        decision.events.iter().filter_map(|(_, event)| line(event)).collect()
     }
 
     /// The data's own clock: the event brings the time with it.

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests may stop a test")]
 
+mod dwell_scenarios;
+mod engine_dwell;
 mod engine_identity;
 mod engine_time;
 mod erasure;
@@ -9,5 +11,7 @@ mod harness;
 mod identity_model;
 mod membership_model;
 mod membership_scenarios;
+mod oracle;
 mod random;
+mod reaction_scenarios;
 mod world;

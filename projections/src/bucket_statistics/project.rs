@@ -1,6 +1,12 @@
 //! What stays and bucket events mean for the figures, as data.
 
-use mainspring_schemas::{BucketId, Timestamp, event::BucketEvent};
+use mainspring_schemas::{
+    BucketId, Timestamp,
+    event::{
+        BucketEvent,
+        bucket::{BackfillAdvanced, BackfillCompleted, BackfillStarted, Purpose},
+    },
+};
 
 use crate::{error::Result, memberships::project::StayFact};
 
@@ -136,6 +142,10 @@ pub fn apply(
             standing.switched = Some(switched.enabled);
             standing.updated_at = switched.at;
         }
+        // A pass that only plans clocks decides nobody: no figure tells of it.
+        BucketEvent::BackfillStarted(BackfillStarted { purpose: Purpose::Clocks, .. })
+        | BucketEvent::BackfillAdvanced(BackfillAdvanced { purpose: Purpose::Clocks, .. })
+        | BucketEvent::BackfillCompleted(BackfillCompleted { purpose: Purpose::Clocks, .. }) => {}
         BucketEvent::BackfillStarted(started) => {
             standing.building = true;
             standing.fill_started_at = Some(started.at);

@@ -107,6 +107,11 @@ impl Aggregate {
     /// Moves the instants that a call moves.
     pub fn changed(&mut self, at: Timestamp) {
         self.last_seen_at = self.last_seen_at.max(at);
+        self.updated(at);
+    }
+
+    /// Moves the instant that every change moves.
+    pub fn updated(&mut self, at: Timestamp) {
         self.updated_at = at;
         self.profile_dirty = true;
     }

@@ -4,7 +4,7 @@ use mainspring_schemas::{
     ContactId, Properties, Timestamp,
     event::{
         DomainEvent,
-        contact::{Absorbed, AttachedKey, ContactEvent},
+        contact::{Absorbed, AttachedKey, ContactEvent, Source},
     },
 };
 
@@ -39,6 +39,8 @@ pub enum ContactChange<'a> {
         set: &'a Properties,
         /// Names that vanish.
         removed: &'a [String],
+        /// Whether a call did it, so that the contact was seen (CT-08); a reaction of a bucket sees nobody.
+        seen: bool,
     },
     /// Another contact's keys, properties and age arrive (MC-10..MC-21).
     Absorb(&'a Absorbed),
@@ -73,14 +75,22 @@ pub fn project(fact: &Fact) -> Option<(ContactId, ContactChange<'_>)> {
         ContactEvent::KeysAttached(attached) => {
             ContactChange::AttachKeys { at: attached.at, keys: &attached.keys }
         }
-        ContactEvent::PropertiesChanged(changed) => {
-            ContactChange::ChangeProperties { at: changed.at, set: &changed.set, removed: &changed.removed }
-        }
+        ContactEvent::PropertiesChanged(changed) => ContactChange::ChangeProperties {
+            at: changed.at,
+            set: &changed.set,
+            removed: &changed.removed,
+            seen: !changed.by_bucket,
+        },
         ContactEvent::Absorbed(absorbed) => ContactChange::Absorb(absorbed),
         ContactEvent::Seen(seen) => ContactChange::Touch { seen_at: Some(seen.at) },
-        ContactEvent::EventRecorded(event) => ContactChange::Touch { seen_at: Some(event.at) },
+        ContactEvent::EventRecorded(event) => {
+            ContactChange::Touch { seen_at: (event.source != Source::Bucket).then_some(event.at) }
+        }
         ContactEvent::BucketEntered(_)
         | ContactEvent::BucketLeft(_)
+        | ContactEvent::BucketDwelled(_)
+        | ContactEvent::BucketDeadline(_)
+        | ContactEvent::Reacted(_)
         | ContactEvent::Announced(_)
         | ContactEvent::IdentityConflict(_)
         | ContactEvent::Looked(_) => ContactChange::Touch { seen_at: None },

@@ -100,10 +100,14 @@ impl Unit {
                 aggregate.changed(at);
                 self.weight += 128 * keys.len();
             }
-            ContactChange::ChangeProperties { at, set, removed } => {
+            ContactChange::ChangeProperties { at, set, removed, seen } => {
                 let change = Change { set: set.clone(), removed: removed.to_vec() };
                 change.apply(aggregate.properties_mut()?);
-                aggregate.changed(at);
+                if seen {
+                    aggregate.changed(at);
+                } else {
+                    aggregate.updated(at);
+                }
                 self.weight += 64 * set.len();
             }
             ContactChange::Absorb(absorbed) => {

@@ -4,7 +4,9 @@ use mainspring_schemas::{
     BucketId, ContactId, StayId, Timestamp,
     event::{
         DomainEvent,
-        contact::{Absorbed, BucketEntered, BucketLeft, ContactEvent, LeaveReason, TransitionSource},
+        contact::{
+            Absorbed, BucketDeadline, BucketEntered, BucketLeft, ContactEvent, LeaveReason, TransitionSource,
+        },
     },
 };
 
@@ -24,6 +26,11 @@ pub enum StayChange<'a> {
     End {
         /// The event.
         left: &'a BucketLeft,
+    },
+    /// A stay gets an unconditional end (BK-142).
+    Deadline {
+        /// The event.
+        deadline: &'a BucketDeadline,
     },
     /// Stays of a merged contact come to the survivor; those that are not named as moving end silently (BK-240).
     Move {
@@ -47,6 +54,7 @@ pub fn project(fact: &Fact) -> Option<StayChange<'_>> {
     match event {
         ContactEvent::BucketEntered(entered) => Some(StayChange::Begin { contact, entered }),
         ContactEvent::BucketLeft(left) => Some(StayChange::End { left }),
+        ContactEvent::BucketDeadline(deadline) => Some(StayChange::Deadline { deadline }),
         ContactEvent::Absorbed(absorbed) if !absorbed.standings.is_empty() => {
             Some(StayChange::Move { survivor: contact, absorbed })
         }

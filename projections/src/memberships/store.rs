@@ -88,6 +88,19 @@ pub(super) fn move_stays(
     Ok(())
 }
 
+/// Gives a stored stay its unconditional end.
+pub(super) fn set_deadline(
+    connection: &Connection,
+    stay: StayId,
+    max_dwell_at: Timestamp,
+    recorded_at: Timestamp,
+) -> Result<()> {
+    connection
+        .prepare_cached("UPDATE stays SET max_dwell_at = ?1, updated_at = ?2 WHERE id = ?3")?
+        .execute(params![max_dwell_at.0, recorded_at.0, stay.0.as_bytes()])?;
+    Ok(())
+}
+
 /// Ends a stored stay.
 pub(super) fn end(connection: &Connection, stay: StayId, end: End) -> Result<()> {
     connection

@@ -57,6 +57,15 @@ impl Unit {
                 self.cells.insert(row.id, Cell::New(Box::new(row)));
             }
             Some(StayChange::End { left }) => self.end(left, recorded_at, facts),
+            Some(StayChange::Deadline { deadline }) => match self.cells.get_mut(&deadline.stay) {
+                Some(Cell::New(row)) => {
+                    row.max_dwell_at = Some(deadline.max_dwell_at);
+                    row.updated_at = recorded_at;
+                }
+                Some(Cell::Ended(_)) | None => {
+                    store::set_deadline(connection, deadline.stay, deadline.max_dwell_at, recorded_at)?;
+                }
+            },
             Some(StayChange::Move { survivor, absorbed }) => {
                 self.flush(connection)?;
                 shift(connection, survivor, absorbed, recorded_at, facts)?;

@@ -14,7 +14,7 @@ use mainspring_schemas::{
     definition::BucketDefinition,
     event::{
         BucketEvent, ContactEvent, DeliveryEvent, EndpointEvent, IdentityEvent,
-        bucket::{BackfillAdvanced, BackfillCompleted, BackfillStarted, Defined, Retired, Switched},
+        bucket::{BackfillAdvanced, BackfillCompleted, BackfillStarted, Defined, Purpose, Retired, Switched},
         contact::{
             Absorbed, Announced, AttachedKey, BucketEntered, BucketLeft, Created, Deleted, EventRecorded,
             KeysAttached, LeaveReason, Looked, MergedInto, MovedStanding, MovedStay, PropertiesChanged, Seen,
@@ -293,7 +293,7 @@ impl History {
         properties.extend(set.clone());
         removed.iter().for_each(|name| drop(properties.remove(name)));
         let at = self.now();
-        let event = PropertiesChanged { at, set, removed };
+        let event = PropertiesChanged { at, set, removed, by_bucket: false };
         self.contact_event(index, &ContactEvent::PropertiesChanged(event));
         self.seen(index, true);
     }
@@ -419,6 +419,7 @@ impl History {
                     source: TransitionSource::Event,
                     max_dwell_at: None,
                     dwell_anchor_at: None,
+                    dwelled: Vec::new(),
                 }
             });
             let ended_by_merge = moving.is_some() && active.is_none();
@@ -612,7 +613,8 @@ impl History {
         .unwrap();
         let definition = BucketDefinition::new(id.clone(), bucket.to_uppercase(), criteria);
         let at = self.now();
-        let event = Defined { at, definition, criteria_hash: hash.to_owned(), re_evaluates: true };
+        let event =
+            Defined { at, definition, criteria_hash: hash.to_owned(), re_evaluates: true, replans: false };
         self.append(StreamName::bucket(&id), BucketEvent::Defined(Box::new(event)).encode().unwrap());
     }
 
@@ -625,17 +627,26 @@ impl History {
             0 => return self.define(name, "h1"),
             1 => BucketEvent::Retired(Retired { at }),
             2 => BucketEvent::Switched(Switched { at, enabled: whom.is_multiple_of(2) }),
-            3 => {
-                BucketEvent::BackfillStarted(BackfillStarted { at, criteria_hash: "h1".to_owned(), total: 9 })
-            }
+            3 => BucketEvent::BackfillStarted(BackfillStarted {
+                at,
+                criteria_hash: "h1".to_owned(),
+                total: 9,
+                purpose: Purpose::Membership,
+            }),
             4 => {
                 let cursor = ContactId(Uuid::from_u128(5));
-                BucketEvent::BackfillAdvanced(BackfillAdvanced { at, cursor, processed: 4 })
+                BucketEvent::BackfillAdvanced(BackfillAdvanced {
+                    at,
+                    cursor,
+                    processed: 4,
+                    purpose: Purpose::Membership,
+                })
             }
             _ => BucketEvent::BackfillCompleted(BackfillCompleted {
                 at,
                 criteria_hash: "h1".to_owned(),
                 processed: 9,
+                purpose: Purpose::Membership,
             }),
         };
         self.append(stream, event.encode().unwrap());

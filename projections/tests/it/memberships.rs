@@ -5,7 +5,7 @@ use mainspring_schemas::{
     BucketId, StreamName, Timestamp,
     event::{
         BucketEvent,
-        bucket::{BackfillCompleted, BackfillStarted, Retired, Switched},
+        bucket::{BackfillCompleted, BackfillStarted, Purpose, Retired, Switched},
         contact::LeaveReason,
     },
 };
@@ -129,12 +129,22 @@ fn bk_200_bk_203_definition_switch_back_fill_and_retirement() {
     assert!(row.enabled);
     push(
         &mut history,
-        BucketEvent::BackfillStarted(BackfillStarted { at, criteria_hash: "h1".into(), total: 7 }),
+        BucketEvent::BackfillStarted(BackfillStarted {
+            at,
+            criteria_hash: "h1".into(),
+            total: 7,
+            purpose: Purpose::Membership,
+        }),
     );
     push(&mut history, BucketEvent::Switched(Switched { at, enabled: false }));
     let row = read(&history);
     assert_eq!((row.fill.total, row.enabled, row.switched), (7, false, Some(false)));
-    let completed = |hash: &str| BackfillCompleted { at, criteria_hash: hash.into(), processed: 7 };
+    let completed = |hash: &str| BackfillCompleted {
+        at,
+        criteria_hash: hash.into(),
+        processed: 7,
+        purpose: Purpose::Membership,
+    };
     push(&mut history, BucketEvent::BackfillCompleted(completed("older")));
     assert_eq!(read(&history).fill.state, FillState::Building, "of criteria that changed meanwhile");
     push(&mut history, BucketEvent::BackfillCompleted(completed("h1")));

@@ -11,10 +11,12 @@ pub fn personal_fields(event_type: &str) -> Option<&'static [&'static str]> {
         "contact.keys-attached" => &["keys"],
         "contact.properties" => &["set", "removed"],
         "contact.event" => &["name", "properties", "idempotency"],
-        "contact.bucket-entered" | "contact.bucket-left" => &["user_key", "email"],
+        "contact.bucket-entered" | "contact.bucket-left" | "contact.bucket-dwelled" => &["user_key", "email"],
         "contact.announced" => &["data"],
         "contact.absorbed" => &["keys", "properties", "occurrences", "idempotency"],
         "contact.seen"
+        | "contact.bucket-deadline"
+        | "contact.reacted"
         | "contact.merged-into"
         | "contact.conflict"
         | "contact.deleted"

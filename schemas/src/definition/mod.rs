@@ -8,10 +8,13 @@ mod json;
 mod load;
 mod model;
 mod published;
+mod reaction;
 mod read;
+mod read_reaction;
 mod yaml;
 
 pub use issue::Issue;
 pub use load::{assemble, load_file};
 pub use model::{BucketDefinition, BucketKind, EntryLimit};
 pub use published::{bucket_schema, criteria_schema};
+pub use reaction::{Action, Pace, Reaction, Schedule, Trigger};

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::reaction::{Reaction, Schedule};
 use crate::{
     BucketId,
     criteria::{Criteria, criteria_hash, present::present},
@@ -71,6 +72,9 @@ pub struct BucketDefinition {
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     #[schemars(with = "String", length(min = 1))]
     pub post_hog_property_key: Option<String>,
+    /// What it does when a member enters, leaves or dwells (BK-120).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reactions: Vec<Reaction>,
 }
 
 /// How membership of a bucket comes about (BK-14).
@@ -117,7 +121,13 @@ impl BucketDefinition {
             fast_expiry: None,
             sync_to_post_hog: None,
             post_hog_property_key: None,
+            reactions: Vec::new(),
         }
+    }
+
+    /// The schedules by which its members dwell, in order.
+    pub fn schedules(&self) -> impl Iterator<Item = &Schedule> {
+        self.reactions.iter().filter_map(Reaction::schedule)
     }
 
     /// Digest of the criteria, the only part whose change decides members anew (BK-180, BK-181).

@@ -7,12 +7,14 @@ use crate::{
         document::{Mark, Node, within},
         reader::Reader,
     },
-    definition::{BucketDefinition, BucketKind, EntryLimit},
+    definition::{BucketDefinition, BucketKind, EntryLimit, Reaction},
     duration::DurationSpec,
 };
 
+use super::read_reaction;
+
 /// Keys of a definition, in the order in which errors list them.
-pub(super) const KEYS: [&str; 16] = [
+pub(super) const KEYS: [&str; 17] = [
     "id",
     "name",
     "description",
@@ -29,6 +31,7 @@ pub(super) const KEYS: [&str; 16] = [
     "fastExpiry",
     "syncToPostHog",
     "postHogPropertyKey",
+    "reactions",
 ];
 
 const KINDS: [(&str, BucketKind); 2] = [("dynamic", BucketKind::Dynamic), ("manual", BucketKind::Manual)];
@@ -83,6 +86,7 @@ impl<'n> Fields<'_, 'n> {
         let fast_expiry = self.optional("fastExpiry", Reader::flag);
         let sync_to_post_hog = self.optional("syncToPostHog", Reader::flag);
         let post_hog_property_key = self.optional("postHogPropertyKey", Reader::text);
+        let reactions = self.reactions(id.as_ref(), max_dwell.as_ref());
         self.check_entry(entry_limit, entry_period.as_ref());
         self.check_dwell(min_dwell.as_ref(), max_dwell.as_ref());
         if time_based == Some(false) && criteria.as_ref().is_some_and(Criteria::is_windowed) {
@@ -102,6 +106,7 @@ impl<'n> Fields<'_, 'n> {
             fast_expiry,
             sync_to_post_hog,
             post_hog_property_key: post_hog_property_key.map(str::to_owned),
+            reactions,
             ..BucketDefinition::new(id?, name?, criteria?)
         })
     }
@@ -156,6 +161,26 @@ impl<'n> Fields<'_, 'n> {
         } else if min.is_some_and(|min| max.millis() < min.millis()) {
             self.error("maxDwell", "must not be shorter than `minDwell`");
         }
+    }
+
+    /// BK-120, BK-134.
+    fn reactions(&mut self, id: Option<&BucketId>, max_dwell: Option<&DurationSpec>) -> Vec<Reaction> {
+        let Some(node) = self.node.get("reactions") else { return Vec::new() };
+        let path = within(self.path, "reactions");
+        let reactions = read_reaction::reactions(self.reader, node, &path);
+        if let Some(id) = id {
+            read_reaction::check_collisions(self.reader, id, &reactions, &path);
+        }
+        for (at, reaction) in &reactions {
+            let too_late = reaction.schedule().zip(max_dwell);
+            if too_late.is_some_and(|(schedule, longest)| schedule.length.millis() >= longest.millis()) {
+                let message =
+                    "fires only in stays that a back-fill found, because `maxDwell` ends others before";
+                let (path, message) = (path.clone(), message.to_owned());
+                self.reader.report(*at, Problem { severity: Severity::Warning, path, message, hint: None });
+            }
+        }
+        reactions.into_iter().map(|(_, reaction)| reaction).collect()
     }
 
     fn required<T>(

@@ -15,6 +15,10 @@ pub struct Defined {
     pub criteria_hash: String,
     /// Whether members must be decided anew because of it: first definition, changed criteria, or a return.
     pub re_evaluates: bool,
+    /// Whether members must be looked at, though not decided anew: a dwell schedule came (BK-138), or a `maxDwell`
+    /// where there was none (BK-142).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replans: bool,
 }
 
 /// The definition went away: kept, not evaluated, not announced, not counted (BK-203).
@@ -33,6 +37,23 @@ pub struct Switched {
     pub enabled: bool,
 }
 
+/// What a pass over the contacts is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// To decide who is a member (BK-182, BK-184).
+    #[default]
+    Membership,
+    /// To plan the clocks of members, whose membership stays as it is (BK-135, BK-138, BK-142).
+    Clocks,
+}
+
+impl Purpose {
+    fn is_membership(&self) -> bool {
+        *self == Self::Membership
+    }
+}
+
 /// A back-fill began.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackfillStarted {
@@ -42,6 +63,9 @@ pub struct BackfillStarted {
     pub criteria_hash: String,
     /// How many contacts there are to look at.
     pub total: u64,
+    /// What the pass is for.
+    #[serde(default, skip_serializing_if = "Purpose::is_membership")]
+    pub purpose: Purpose,
 }
 
 /// A chunk of a back-fill is decided and durable.
@@ -53,6 +77,9 @@ pub struct BackfillAdvanced {
     pub cursor: ContactId,
     /// Contacts decided so far.
     pub processed: u64,
+    /// What the pass is for.
+    #[serde(default, skip_serializing_if = "Purpose::is_membership")]
+    pub purpose: Purpose,
 }
 
 /// A back-fill is through.
@@ -64,6 +91,9 @@ pub struct BackfillCompleted {
     pub criteria_hash: String,
     /// Contacts decided.
     pub processed: u64,
+    /// What the pass is for.
+    #[serde(default, skip_serializing_if = "Purpose::is_membership")]
+    pub purpose: Purpose,
 }
 
 /// An event of a bucket's stream.

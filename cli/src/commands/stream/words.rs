@@ -4,7 +4,8 @@ use mainspring_schemas::{
     Properties,
     event::{
         AccessEvent, BucketEvent, ContactEvent, DeliveryEvent, DomainEvent, EndpointEvent, IdentityEvent,
-        contact::{AttachedKey, TransitionSource},
+        bucket::{BackfillAdvanced, BackfillCompleted, BackfillStarted, Purpose},
+        contact::{AttachedKey, ReactionOutcome, TransitionSource},
         delivery::AttemptResult,
     },
 };
@@ -97,6 +98,22 @@ fn contact(event: &ContactEvent) -> String {
                 silently(event.announced)
             )
         }
+        ContactEvent::BucketDwelled(event) => {
+            let (bucket, label, ordinal) = (&event.bucket, &event.label, event.ordinal);
+            format!("dwelled in {bucket} by {label}, count {ordinal}, stay {}", event.epoch)
+        }
+        ContactEvent::BucketDeadline(event) => {
+            format!("stay {} in {} got an end at {}", event.epoch, event.bucket, event.max_dwell_at)
+        }
+        ContactEvent::Reacted(event) => {
+            let why = match event.outcome {
+                ReactionOutcome::Ran => "ran",
+                ReactionOutcome::Filtered => "was left out by its own filter",
+                ReactionOutcome::Cascade => "was not run: too many reactions had followed from each other",
+                ReactionOutcome::Refused => "was refused: the properties would become too large",
+            };
+            format!("reaction {} {why}", event.reaction)
+        }
         ContactEvent::Announced(event) => format!("announced as {}", event.outbound_type),
         ContactEvent::MergedInto(event) => format!("became part of contact {}", event.survivor),
         ContactEvent::Absorbed(event) => {
@@ -118,12 +135,22 @@ fn bucket(event: &BucketEvent) -> String {
     match event {
         BucketEvent::Defined(event) => {
             let again = if event.re_evaluates { "; everybody is decided anew" } else { "" };
+            let again = if event.replans { "; members plan their clocks anew" } else { again };
             let enabled = if event.definition.enabled { "" } else { ", switched off" };
             format!("defined as {}{enabled}{again}", event.definition.name)
         }
         BucketEvent::Retired(_) => "its definition went away".to_owned(),
         BucketEvent::Switched(event) => {
             format!("switched {} by an operator", if event.enabled { "on" } else { "off" })
+        }
+        BucketEvent::BackfillStarted(BackfillStarted { purpose: Purpose::Clocks, total, .. }) => {
+            format!("planning of clocks over {total} contacts began")
+        }
+        BucketEvent::BackfillAdvanced(BackfillAdvanced { purpose: Purpose::Clocks, processed, .. }) => {
+            format!("planning of clocks reached {processed} contacts")
+        }
+        BucketEvent::BackfillCompleted(BackfillCompleted { purpose: Purpose::Clocks, processed, .. }) => {
+            format!("planning of clocks ended after {processed} contacts")
         }
         BucketEvent::BackfillStarted(event) => format!("back-fill of {} contacts began", event.total),
         BucketEvent::BackfillAdvanced(event) => format!("back-fill decided {} contacts", event.processed),

@@ -1,0 +1,207 @@
+//! Clocks that come with definitions, on a whole engine: quiet windows, schedules and ends that came later.
+
+use mainspring_actors::{Engine, api::IngestCall};
+use mainspring_eventlog::Recorded;
+use mainspring_schemas::{
+    ContactId, Timestamp,
+    event::{
+        BucketEvent, ContactEvent,
+        bucket::{BackfillCompleted, Purpose},
+    },
+};
+
+use crate::{
+    harness::{DAY, HOUR, T0, definitions, line},
+    world::{World, event, history, records},
+};
+
+/// More than one chunk of a pass.
+const PEOPLE: usize = 700;
+
+/// Whoever ordered within 60 days; a back-filled stay dwells from the newest order on.
+fn buyers(more: &str) -> String {
+    format!(
+        "\n  - {{id: buyers, name: Buyers, enabled: true, criteria: {{event: order, within: 60d, exists: true}}{more}}}"
+    )
+}
+
+const AFTER_A_WEEK: &str = ", reactions: [{on: dwell, after: 7d, do: [{track: {event: a_week}}]}]";
+
+/// An engine without definitions, and people who ordered 30 days ago.
+async fn people(world: &World) -> Vec<ContactId> {
+    let running = world.start(Some(Vec::new())).await;
+    let mut contacts = Vec::new();
+    for n in 0..PEOPLE {
+        let call =
+            IngestCall { occurred_at: Some(Timestamp(T0 - 30 * DAY)), ..event(&format!("u{n}"), "order") };
+        contacts.push(running.engine.ingest(call).await.unwrap().contact_id);
+    }
+    running.stop().await;
+    contacts
+}
+
+async fn built(engine: &Engine) {
+    while engine.buckets().is_building() {
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn lines(engine: &Engine, contact: ContactId) -> Vec<String> {
+    history(&**engine.log(), contact).await.iter().filter_map(line).collect()
+}
+
+fn count(records: &[Recorded], event_type: &str) -> usize {
+    records.iter().filter(|record| record.event_type == event_type).count()
+}
+
+/// Where the pass for a purpose was through, and how many contacts it went to.
+fn completed(records: &[Recorded], purpose: Purpose) -> Vec<(u64, u64)> {
+    let completed = |record: &Recorded| match BucketEvent::decode(
+        &record.event_type,
+        record.schema_version,
+        &record.payload,
+    ) {
+        Ok(BucketEvent::BackfillCompleted(BackfillCompleted { purpose: found, processed, .. }))
+            if found == purpose =>
+        {
+            Some((record.position, processed))
+        }
+        _ => None,
+    };
+    records.iter().filter_map(completed).collect()
+}
+
+#[actix::test]
+async fn sb_50_bk_135_members_dwell_when_the_first_back_fill_is_through_and_not_before() {
+    let world = World::new(T0);
+    let contacts = people(&world).await;
+    let running = world.start(Some(definitions(&buyers(AFTER_A_WEEK)))).await;
+    built(&running.engine).await;
+    let all = records(&**running.engine.log()).await;
+    let [(through, _)] = completed(&all, Purpose::Membership)[..] else { panic!("one back-fill") };
+    let [(_, planned)] = completed(&all, Purpose::Clocks)[..] else { panic!("one planning of clocks") };
+    assert_eq!(planned, PEOPLE as u64);
+    let mut dwelled = all.iter().filter(|record| record.event_type == "contact.bucket-dwelled");
+    assert!(dwelled.all(|record| record.position > through), "held until then");
+    for contact in contacts {
+        assert_eq!(
+            lines(&running.engine, contact).await,
+            [
+                "0h +buyers #1 backfill silent",
+                "0h ~buyers #1 after-604800000 x1",
+                "0h bucket-buyers-on-dwell-after-604800000 ran",
+                "0h track a_week",
+            ]
+        );
+    }
+    running.stop().await;
+    let running = world.start(Some(definitions(&buyers(AFTER_A_WEEK)))).await;
+    assert!(!running.engine.buckets().is_building(), "a second start has nothing to do");
+    assert_eq!(count(&records(&**running.engine.log()).await, "contact.bucket-dwelled"), PEOPLE);
+    running.stop().await;
+}
+
+#[actix::test]
+async fn bk_135_a_planning_of_clocks_goes_on_after_a_restart() {
+    let world = World::new(T0);
+    people(&world).await;
+    let running = world.start(Some(definitions(&buyers(AFTER_A_WEEK)))).await;
+    while count(&records(&**running.engine.log()).await, "contact.bucket-dwelled") == 0 {
+        tokio::task::yield_now().await;
+    }
+    running.stop().await;
+    // Definitions from the log alone: what was asked for is not forgotten.
+    let running = world.start(None).await;
+    built(&running.engine).await;
+    let all = records(&**running.engine.log()).await;
+    assert_eq!(count(&all, "contact.bucket-dwelled"), PEOPLE, "everybody, nobody twice");
+    assert_eq!(completed(&all, Purpose::Clocks).len(), 1);
+    running.stop().await;
+}
+
+#[actix::test]
+async fn bk_138_a_schedule_added_later_fires_once_for_members_past_it() {
+    let world = World::new(T0);
+    let contacts = people(&world).await;
+    let running = world.start(Some(definitions(&buyers("")))).await;
+    built(&running.engine).await;
+    running.stop().await;
+    world.clock.set(T0 + DAY);
+    let running = world.start(Some(definitions(&buyers(AFTER_A_WEEK)))).await;
+    built(&running.engine).await;
+    let all = records(&**running.engine.log()).await;
+    assert_eq!(completed(&all, Purpose::Membership).len(), 1, "criteria are the same");
+    assert_eq!(count(&all, "contact.bucket-dwelled"), contacts.len());
+    assert_eq!(lines(&running.engine, contacts[0]).await[1], "24h ~buyers #1 after-604800000 x1");
+    running.stop().await;
+}
+
+#[actix::test]
+async fn bk_142_a_longest_stay_added_later_ends_stays_that_are_older() {
+    let world = World::new(T0);
+    let contacts = people(&world).await;
+    let running = world.start(Some(definitions(&buyers("")))).await;
+    built(&running.engine).await;
+    running.stop().await;
+    world.clock.set(T0 + HOUR);
+    let running = world.start(Some(definitions(&buyers(", maxDwell: 2h")))).await;
+    built(&running.engine).await;
+    let before = ["0h +buyers #1 backfill silent", "1h |buyers #1 2h"];
+    assert_eq!(lines(&running.engine, contacts[0]).await, before);
+    running.stop().await;
+    world.clock.set(T0 + 3 * HOUR);
+    let running = world.start(Some(definitions(&buyers(", maxDwell: 30d")))).await;
+    while count(&records(&**running.engine.log()).await, "contact.bucket-left") < PEOPLE {
+        tokio::task::yield_now().await;
+    }
+    let after = lines(&running.engine, contacts[0]).await;
+    assert_eq!(after[2..], ["2h -buyers #1 reconcile maxDwell"], "BK-142: a changed maxDwell moves nothing");
+    running.stop().await;
+}
+
+#[actix::test]
+async fn bk_201_switched_on_again_a_bucket_dwells_on_its_grid() {
+    let world = World::new(T0);
+    let hourly = buyers(", reactions: [{on: dwell, every: 1h, do: [{track: {event: an_hour}}]}]");
+    let running = world.start(Some(definitions(&hourly))).await;
+    let engine = &running.engine;
+    built(engine).await;
+    let contact = engine.ingest(event("u1", "order")).await.unwrap().contact_id;
+    engine.buckets().switch("buyers", false).await.unwrap();
+    world.clock.set(T0 + 5 * HOUR + 1);
+    engine.ingest(event("u1", "other")).await.unwrap();
+    assert_eq!(lines(engine, contact).await, ["0h +buyers #1 event"], "off");
+    engine.buckets().switch("buyers", true).await.unwrap();
+    built(engine).await;
+    let dwelled: Vec<String> = lines(engine, contact).await.drain(1..).collect();
+    assert_eq!(
+        dwelled,
+        [
+            "5h+1ms ~buyers #1 every-3600000 x5",
+            "5h+1ms bucket-buyers-on-dwell-every-3600000 ran",
+            "5h+1ms track an_hour",
+        ]
+    );
+    running.stop().await;
+}
+
+#[actix::test]
+async fn what_a_reaction_does_stands_in_the_append_of_its_transition_and_names_it() {
+    let world = World::new(T0);
+    let yaml = buyers(", reactions: [{on: enter, do: [{set: {buyer: true}}, {send: {name: thanks}}]}]");
+    let running = world.start(Some(definitions(&yaml))).await;
+    let engine = &running.engine;
+    engine.ingest(event("u1", "other")).await.unwrap();
+    let outcome = engine.ingest(event("u1", "order")).await.unwrap();
+    let all = records(&**engine.log()).await;
+    let join = all.iter().find(|record| record.event_type == "contact.bucket-entered").unwrap();
+    assert_eq!(join.causation, Some(outcome.event_id));
+    let effects: Vec<_> = all.iter().filter(|record| record.causation == Some(join.id)).collect();
+    let types: Vec<&str> = effects.iter().map(|record| record.event_type.as_str()).collect();
+    assert_eq!(types, ["contact.reacted", "contact.properties", "contact.announced"]);
+    assert!(effects.iter().all(|record| record.recorded_at == join.recorded_at));
+    assert_eq!(outcome.position, effects.last().map(|record| record.position), "one append");
+    let reacted = ContactEvent::decode("contact.reacted", 1, &effects[0].payload).unwrap();
+    assert!(matches!(reacted, ContactEvent::Reacted(reacted) if reacted.transition == join.id));
+    running.stop().await;
+}
