@@ -96,6 +96,21 @@ pub struct UpsertCall {
     pub trace: Option<Uuid>,
 }
 
+/// A change of one contact by an operator (CT-83).
+#[derive(Clone, Debug, PartialEq)]
+pub struct EditCall {
+    /// Which contact.
+    pub contact: ContactId,
+    /// Its primary address from now on; as it is if absent.
+    pub email: Option<IdentityKey>,
+    /// Patch of the properties.
+    pub properties: Properties,
+    /// Whether the contact and the address's owner may become one.
+    pub merge: bool,
+    /// The request it came with.
+    pub trace: Option<Uuid>,
+}
+
 /// What became of an upsert.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UpsertOutcome {
@@ -168,6 +183,22 @@ pub struct StayView {
     pub max_dwell_at: Option<Timestamp>,
 }
 
+/// Whom a key designates that may be old (TK-20).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// A live contact, which is called by this canonical key now.
+    Known {
+        /// Who.
+        contact: ContactId,
+        /// KE-20.
+        contact_key: CompactString,
+    },
+    /// Whom it designated is deleted.
+    Deleted,
+    /// Nobody ever.
+    Unknown,
+}
+
 /// Why a call had no effect.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EngineError {
@@ -180,6 +211,9 @@ pub enum EngineError {
     /// The keys belong to two contacts, and the call must not choose (DP-26).
     #[error("email and userId belong to different contacts")]
     DifferentContacts,
+    /// The address is another contact's (CT-83).
+    #[error("Email belongs to another contact")]
+    EmailTaken,
     /// A rule of the domain refuses; the text may be shown to the caller.
     #[error("{0}")]
     Refused(String),

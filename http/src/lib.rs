@@ -2,6 +2,7 @@
 //!
 //! * [`data`]: events and contacts, for applications.
 //! * [`admin`]: everything operators see and change.
+//! * [`identify`]: redirect identity tokens, for browsers.
 //! * `error` is the one place where refusals become responses.
 
 pub mod admin;
@@ -10,6 +11,7 @@ pub mod data;
 mod error;
 mod headers;
 mod health;
+pub mod identify;
 mod issues;
 mod json;
 mod limiter;

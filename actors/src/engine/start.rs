@@ -12,6 +12,7 @@ use actix::{Actor, Arbiter, AsyncContext, Context};
 use mainspring_eventlog::{EventLog, LogError, SnapshotStore};
 use mainspring_schemas::{codec::DecodeError, definition::BucketDefinition};
 use parking_lot::{Mutex, RwLock};
+use quick_cache::sync::Cache;
 
 use super::{Core, Engine};
 use crate::{
@@ -27,6 +28,9 @@ use crate::{
     rules::Rules,
     shard::{Residence, Shard, Shared},
 };
+
+/// How many contacts with too many keys are remembered, so that each is reported once.
+const REPORTED_CONTACTS: usize = 4096;
 
 /// What an engine is made of.
 pub struct Options {
@@ -144,6 +148,8 @@ impl Engine {
             entropy: Mutex::new(Entropy::default()),
             stopping: AtomicBool::new(false),
             refused_calls: AtomicU64::new(0),
+            refused_keys: AtomicU64::new(0),
+            full_contacts: Cache::new(REPORTED_CONTACTS),
         });
         let access =
             Arc::new(AccessKeys::open(Arc::clone(&options.log), Arc::clone(&core.shared.clock)).await?);

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
-use mainspring_actors::{Clock, Engine, SystemClock};
+use mainspring_actors::{Clock, Engine, SystemClock, contact::Policy};
 use mainspring_eventlog::{
     EventLog,
     embedded::{EmbeddedLog, SqliteSnapshots},
@@ -28,6 +28,8 @@ pub struct Options {
     pub definitions: Option<Vec<BucketDefinition>>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Limits and settings of contacts.
+    pub policy: Policy,
     /// How many threads host contacts; `None` chooses by the machine.
     pub shards: Option<usize>,
     /// How deliveries are made; `None` makes none.
@@ -40,6 +42,7 @@ impl Options {
         Self {
             data,
             definitions: None,
+            policy: Policy::default(),
             clock: Arc::new(SystemClock::default()),
             shards: None,
             outbound: None,
@@ -90,6 +93,7 @@ impl System {
             secret,
         );
         settings.definitions = options.definitions;
+        settings.policy = options.policy;
         settings.shards = options.shards.unwrap_or(settings.shards);
         let engine = Engine::start(settings).await.context("the engine cannot start")?;
         let outbound =
