@@ -183,6 +183,28 @@ pub struct StayView {
     pub max_dwell_at: Option<Timestamp>,
 }
 
+/// One event of a contact's history (CT-85).
+#[derive(Clone, Debug, PartialEq)]
+pub struct TimelineEvent {
+    /// The event.
+    pub id: RecordId,
+    /// When it happened.
+    pub at: Timestamp,
+    /// Its name.
+    pub name: CompactString,
+    /// Its own properties.
+    pub properties: Properties,
+}
+
+/// A part of a contact's history.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Timeline {
+    /// The events asked for, newest first.
+    pub events: Vec<TimelineEvent>,
+    /// How many there are in all.
+    pub total: u64,
+}
+
 /// Whom a key designates that may be old (TK-20).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Subject {

@@ -5,6 +5,7 @@ mod delete;
 mod find;
 mod resolve;
 mod start;
+mod timeline;
 mod wakes;
 
 use std::sync::{

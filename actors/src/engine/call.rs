@@ -1,9 +1,6 @@
 //! Calls that name a person by keys: events, upserts, finds, deletes.
 
-use mainspring_schemas::{
-    ContactId, Properties, RecordId, Timestamp,
-    event::contact::Via,
-};
+use mainspring_schemas::{ContactId, Properties, RecordId, Timestamp, event::contact::Via};
 use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
 use uuid::Uuid;

@@ -68,9 +68,9 @@ impl Engine {
                 continue;
             }
             let now = self.core.now();
-            let also = self.core.write_claims(now, None, |claims| {
-                claims.release(state.keys.iter().map(|held| &held.key))
-            })?;
+            let also = self
+                .core
+                .write_claims(now, None, |claims| claims.release(state.keys.iter().map(|held| &held.key)))?;
             let (reply, answer) = oneshot::channel();
             let decide = Decide {
                 contact,

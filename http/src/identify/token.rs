@@ -193,7 +193,8 @@ mod tests {
             Claims { distinct_id: "u1".to_owned(), source: "link:1".to_owned(), email_send_id: None };
         let old = TokenKeys::new(b"the secret before", []);
         let rotated = TokenKeys::new(SECRET, [&b"the secret before"[..]]);
-        let (before, after) = (old.mint(&claims, 0, [1; 12]).unwrap(), rotated.mint(&claims, 0, [2; 12]).unwrap());
+        let (before, after) =
+            (old.mint(&claims, 0, [1; 12]).unwrap(), rotated.mint(&claims, 0, [2; 12]).unwrap());
         assert_eq!(rotated.open(&before, 0), Some(claims.clone()));
         assert_eq!(rotated.open(&after, 0), Some(claims));
         assert_eq!(old.open(&after, 0), None);
@@ -210,7 +211,8 @@ mod tests {
 
     #[test]
     fn no_byte_of_a_token_can_be_changed() {
-        let claims = Claims { distinct_id: "u1".to_owned(), source: "link:1".to_owned(), email_send_id: None };
+        let claims =
+            Claims { distinct_id: "u1".to_owned(), source: "link:1".to_owned(), email_send_id: None };
         let keys = TokenKeys::new(SECRET, []);
         let raw = BASE64URL.decode(keys.mint(&claims, 0, [3; 12]).unwrap()).unwrap();
         for at in 0..raw.len() {

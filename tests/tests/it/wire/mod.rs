@@ -1,11 +1,14 @@
 //! What callers see on the wire: requests and their answers, by the ids of the contract.
 
 mod access;
+mod admin_contacts;
 mod buckets;
 mod contacts;
 mod conventions;
 mod events;
 mod gzip;
+mod identify;
+mod policies;
 mod webhooks;
 
 use serde_json::{Value, json};
