@@ -23,7 +23,7 @@ use tokio::sync::oneshot;
 pub use self::{
     call::{Pending, Timing},
     delete::Deletion,
-    start::{Options, StartError},
+    start::{Hosting, Options, StartError},
 };
 use crate::{
     access::AccessKeys,

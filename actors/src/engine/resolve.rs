@@ -58,7 +58,7 @@ impl Engine {
 
 impl Core {
     pub(super) fn lock_of(&self, key: &IdentityKey) -> u128 {
-        u128::from_be_bytes(self.directory.hasher().digest(key))
+        self.directory.hasher().lock_name(key)
     }
 
     /// Whom the call names, the contact named by its id first. Keys of a `full` kind that nobody owns are left out.

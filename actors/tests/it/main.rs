@@ -9,4 +9,5 @@ mod identity_model;
 mod membership_model;
 mod membership_scenarios;
 mod random;
+mod schedules;
 mod world;
