@@ -9,7 +9,7 @@ use mainspring_schemas::{
     codec::EncodeError,
     identity::{IdentityKey, KeyKind},
 };
-use tokio::sync::oneshot;
+use tokio::sync::oneshot::{self, error::TryRecvError};
 use uuid::Uuid;
 
 use super::{
@@ -195,21 +195,22 @@ impl Core {
         match answer.try_recv() {
             Ok(Ok(Answer { unused: Some(unused), outcome: Outcome::Full(kind), .. })) => {
                 self.directory.forget_all(&*changing);
-                return Ok(Carried::Full(contact, kind, unused));
+                Ok(Carried::Full(contact, kind, unused))
             }
             Ok(Ok(Answer { unused: Some(unused), .. })) => {
                 // Somebody else answers for a key by now: what was heard of them all is in doubt.
                 self.directory.forget_all(request.identity.keys());
-                return Ok(Carried::Again(unused));
+                Ok(Carried::Again(unused))
             }
             Ok(settled) => {
                 let (reply, answer) = oneshot::channel();
                 let _ = reply.send(settled);
-                return Ok(Carried::InLine(answer, contact));
+                Ok(Carried::InLine(answer, contact))
             }
-            Err(_) => {}
+            Err(TryRecvError::Empty) => Ok(Carried::InLine(answer, contact)),
+            // Nobody will answer any more, and a receiver that told so must not be asked again.
+            Err(TryRecvError::Closed) => Err(Failure::Unavailable.into()),
         }
-        Ok(Carried::InLine(answer, contact))
     }
 
     async fn take(
