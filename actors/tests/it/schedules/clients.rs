@@ -71,8 +71,7 @@ impl Done {
 
 /// Asserts that a refusal is one that the weather explains (RS-84: no 5xx), and lets some time pass.
 async fn bear(world: &World, error: &EngineError, name: &str) {
-    let excused = world.weather.refused > 0 || world.weather.crashes > 0;
-    assert!(excused, "{name} was refused without a reason: {error}");
+    assert!(world.excuses_failures(), "{name} was refused without a reason: {error}");
     world.disk.linger(12).await;
 }
 

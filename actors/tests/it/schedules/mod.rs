@@ -1,4 +1,4 @@
-//! Who is who under fire: the whole engine on one thread, a log that waits, refuses and crashes by a seed, and a few
+//! Who is who under fire: a whole engine on one thread, a log that waits, refuses and crashes by a seed, and a few
 //! clients that create, link, merge and delete the same few people at once. A seed repeats its schedule exactly:
 //! `MAINSPRING_TEST_SEED` runs one alone.
 
@@ -155,6 +155,19 @@ impl World {
         self.process.lock().0.clone()
     }
 
+    /// Whether a call may fail without a fault of the engine's.
+    pub fn excuses_failures(&self) -> bool {
+        self.weather.refused > 0 || self.weather.crashes > 0
+    }
+
+    /// All is over: one new process knows what the log knows, and nothing else.
+    async fn settle(&self) {
+        self.disk.refuse(0);
+        self.engine().stop().await;
+        let process = Self::start(&self.disk, &self.clock, self.weather).await;
+        *self.process.lock() = process;
+    }
+
     /// Chance strikes a few times while the clients are at work.
     async fn strike(&self) {
         for _ in 0..self.weather.crashes {
@@ -166,16 +179,21 @@ impl World {
     }
 }
 
-/// Runs a schedule and returns what its log holds, record by record.
-async fn schedule(seed: u64) -> Vec<String> {
+/// Runs a schedule and returns what its log holds, record by record. Each has a runtime of its own: in which order one
+/// polls its tasks depends on all it ever polled.
+fn schedule(seed: u64) -> Vec<String> {
+    actix::System::new().block_on(course(seed))
+}
+
+async fn course(seed: u64) -> Vec<String> {
     let world = World::new(seed).await;
     let done: Arc<Mutex<Vec<Done>>> = Arc::default();
     let clients = (0..5).map(|number| client(Arc::clone(&world), number, Arc::clone(&done)));
     futures_util::future::join(join_all(clients), world.strike()).await;
-    world.disk.refuse(0);
-    verdict::judge(&world, &done.lock()).await;
-    let engine = world.engine();
-    engine.stop().await;
+    world.settle().await;
+    let done = std::mem::take(&mut *done.lock());
+    verdict::judge(&world, &done).await;
+    world.engine().stop().await;
     let records = world.disk.records();
     records.iter().map(|record| format!("{} {}", record.recorded_at.0, record.event_type)).collect()
 }
@@ -187,17 +205,19 @@ fn seeds(count: u64) -> Vec<u64> {
     }
 }
 
-#[actix::test]
-async fn rs_80_to_rs_87_any_schedule_ends_with_each_person_once_and_whole() {
+#[test]
+fn rs_80_to_rs_87_any_schedule_ends_with_each_person_once_and_whole() {
     for seed in seeds(400) {
         println!("MAINSPRING_TEST_SEED={seed} {:?}", Weather::of(seed));
-        assert!(schedule(seed).await.len() > 20, "seed {seed} is a schedule");
+        assert!(schedule(seed).len() > 20, "seed {seed} is a schedule");
     }
 }
 
-#[actix::test]
-async fn a_seed_repeats_its_schedule() {
+#[test]
+fn a_seed_repeats_its_schedule() {
     for seed in 0..20 {
-        assert_eq!(schedule(seed).await, schedule(seed).await, "seed {seed}");
+        let (first, second) = (schedule(seed), schedule(seed));
+        let differs = first.iter().zip(&second).position(|(a, b)| a != b);
+        assert_eq!((differs, first.len()), (None, second.len()), "seed {seed}");
     }
 }
