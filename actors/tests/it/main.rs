@@ -6,6 +6,7 @@ mod engine_identity;
 mod engine_time;
 mod harness;
 mod identity_model;
+mod identity_scenarios;
 mod membership_model;
 mod membership_scenarios;
 mod random;
