@@ -96,6 +96,21 @@ pub struct UpsertCall {
     pub trace: Option<Uuid>,
 }
 
+/// A change of one contact by an operator (CT-83).
+#[derive(Clone, Debug, PartialEq)]
+pub struct EditCall {
+    /// Which contact.
+    pub contact: ContactId,
+    /// Its primary address from now on; as it is if absent.
+    pub email: Option<IdentityKey>,
+    /// Patch of the properties.
+    pub properties: Properties,
+    /// Whether the contact and the address's owner may become one.
+    pub merge: bool,
+    /// The request it came with.
+    pub trace: Option<Uuid>,
+}
+
 /// What became of an upsert.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UpsertOutcome {
@@ -170,6 +185,44 @@ pub struct StayView {
     pub max_dwell_at: Option<Timestamp>,
 }
 
+/// One event of a contact's history (CT-85).
+#[derive(Clone, Debug, PartialEq)]
+pub struct TimelineEvent {
+    /// The event.
+    pub id: RecordId,
+    /// When it happened.
+    pub at: Timestamp,
+    /// Its name.
+    pub name: CompactString,
+    /// Its own properties.
+    pub properties: Properties,
+}
+
+/// A part of a contact's history.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Timeline {
+    /// The events asked for, newest first.
+    pub events: Vec<TimelineEvent>,
+    /// How many there are in all.
+    pub total: u64,
+}
+
+/// Whom a key designates that may be old (TK-20).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// A live contact, which is called by this canonical key now.
+    Known {
+        /// Who.
+        contact: ContactId,
+        /// KE-20.
+        contact_key: CompactString,
+    },
+    /// Whom it designated is deleted.
+    Deleted,
+    /// Nobody ever.
+    Unknown,
+}
+
 /// Why a call had no effect.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EngineError {
@@ -182,6 +235,9 @@ pub enum EngineError {
     /// The keys belong to two contacts, and the call must not choose (DP-26).
     #[error("email and userId belong to different contacts")]
     DifferentContacts,
+    /// The address is another contact's (CT-83).
+    #[error("Email belongs to another contact")]
+    EmailTaken,
     /// A rule of the domain refuses; the text may be shown to the caller.
     #[error("{0}")]
     Refused(String),

@@ -1,9 +1,12 @@
 //! The handle to everything: resolves calls, sends them to their contacts, and answers when the log has them.
 
 mod call;
+mod delete;
 mod erase;
+mod find;
 mod resolve;
 mod start;
+mod timeline;
 mod wakes;
 
 use std::sync::{
@@ -15,12 +18,14 @@ use actix::{Addr, ArbiterHandle};
 use mainspring_eventlog::{EventLog, Position};
 use mainspring_schemas::{ContactId, Timestamp};
 use parking_lot::RwLock;
+use quick_cache::sync::Cache;
 use tokio::sync::oneshot;
 
 pub use self::{
-    call::{Deletion, Pending, Timing},
+    call::{Pending, Timing},
+    delete::Deletion,
     erase::Erased,
-    start::{Options, StartError},
+    start::{Hosting, Options, StartError},
 };
 use crate::{
     access::AccessKeys,
@@ -56,6 +61,8 @@ pub struct EngineHealth {
     pub armed_timers: usize,
     /// Messages a shard refused since the start because it was full.
     pub refused_calls: u64,
+    /// Keys not attached since the start because their contact had as many as it may (KE-12).
+    pub refused_keys: u64,
     /// Why calls are not taken.
     pub reason: Option<String>,
 }
@@ -75,6 +82,10 @@ pub(crate) struct Core {
     pub stopping: AtomicBool,
     /// Messages a shard had no room for.
     pub refused_calls: AtomicU64,
+    /// Keys that were not attached because their contact had too many (KE-12).
+    pub refused_keys: AtomicU64,
+    /// The contacts that were reported for that, the latest ones.
+    pub full_contacts: Cache<ContactId, ()>,
 }
 
 impl Core {
@@ -156,24 +167,13 @@ impl Engine {
             live_contacts: self.core.shared.live_contacts.load(Ordering::Relaxed),
             armed_timers: self.core.shared.armed_timers.load(Ordering::Relaxed),
             refused_calls: self.core.refused_calls.load(Ordering::Relaxed),
+            refused_keys: self.core.refused_keys.load(Ordering::Relaxed),
             reason: if stopping {
                 Some("stopping".to_owned())
             } else {
                 log.err().map(|reason| reason.to_string())
             },
         }
-    }
-
-    /// The owner of a contact id's actor may answer for another one; this is who does now.
-    ///
-    /// # Errors
-    /// [`EngineError::LogFailed`] if the log cannot be read.
-    pub async fn answers_for(&self, contact: ContactId) -> Result<Option<ContactId>, EngineError> {
-        self.core
-            .directory
-            .answers_for(contact)
-            .await
-            .map_err(|error| EngineError::LogFailed(error.to_string()))
     }
 
     /// Takes no more calls, lets those in line end, and saves snapshots of what is in memory.

@@ -22,4 +22,4 @@ pub use access::AccessKeys;
 pub use bucket::Buckets;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use endpoint::Endpoints;
-pub use engine::{Engine, EngineHealth, Erased, Options};
+pub use engine::{Engine, EngineHealth, Erased, Hosting, Options};

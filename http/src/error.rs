@@ -71,7 +71,9 @@ impl From<EngineError> for ApiError {
         match error {
             EngineError::NoIdentity => Self::BadRequest("email or userId is required".to_owned()),
             EngineError::NotFound => Self::NotFound("Not Found".to_owned()),
-            EngineError::DifferentContacts | EngineError::State(_) => Self::Conflict(error.to_string()),
+            EngineError::DifferentContacts | EngineError::EmailTaken | EngineError::State(_) => {
+                Self::Conflict(error.to_string())
+            }
             EngineError::Refused(reason) => Self::BadRequest(reason),
             EngineError::Overloaded => Self::Overloaded,
             EngineError::LogFailed(_) => Self::internal(error),

@@ -2,6 +2,7 @@
 //!
 //! * [`data`]: events and contacts, for applications.
 //! * [`admin`]: everything operators see and change.
+//! * [`identify`]: redirect identity tokens, for browsers.
 //! * `error` is the one place where refusals become responses.
 
 pub mod admin;
@@ -11,6 +12,7 @@ mod erasure;
 mod error;
 mod headers;
 mod health;
+pub mod identify;
 mod issues;
 mod json;
 mod limiter;

@@ -8,7 +8,7 @@ use std::sync::{
 use mainspring_actors::Engine;
 use mainspring_projections::ReadModels;
 
-use crate::limiter::Limiter;
+use crate::{identify::TokenKeys, limiter::Limiter};
 
 /// Says why an endpoint's address is refused (OB-196).
 pub type UrlCheck = Arc<dyn Fn(&str) -> Result<(), String> + Send + Sync>;
@@ -26,6 +26,8 @@ pub struct Settings {
     pub admin_limit: Option<u32>,
     /// Whether an endpoint may have this address.
     pub url_check: UrlCheck,
+    /// What seals redirect identity tokens (TK-01, TK-21).
+    pub token_keys: TokenKeys,
     /// How long a listing waits for the read models, in milliseconds (HT-63).
     pub patience_ms: u64,
     /// Threads that serve requests.
@@ -35,14 +37,15 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Sensible settings.
-    pub fn new(url_check: UrlCheck) -> Self {
+    /// Sensible settings around what each installation has of its own.
+    pub fn new(url_check: UrlCheck, token_keys: TokenKeys) -> Self {
         Self {
             max_body: 1024 * 1024,
             max_batch: 1000,
             admin_key: None,
             admin_limit: Some(100),
             url_check,
+            token_keys,
             patience_ms: 500,
             workers: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
             build: env!("CARGO_PKG_VERSION").to_owned(),

@@ -24,11 +24,11 @@ pub const OUTBOUND_TYPES: [&str; 15] = [
     "link.clicked",
 ];
 
-/// Types that the documented catalog does not have, in the order in which lists show them after it.
-pub const EXTENSION_TYPES: [&str; 1] = [BUCKET_REACTION];
+/// Types beyond the documented ones, after them in every list. Whoever subscribes by pattern gets them too.
+pub const EXTENSION_TYPES: [&str; 2] = [BUCKET_REACTION, CONTACT_MERGED];
 
-/// Every type that can be subscribed to: the documented ones, then the extensions.
-pub fn subscribable_types() -> impl Iterator<Item = &'static str> {
+/// Every type that can be subscribed to, the documented ones first.
+pub fn subscribable() -> impl Iterator<Item = &'static str> {
     OUTBOUND_TYPES.into_iter().chain(EXTENSION_TYPES)
 }
 
@@ -38,6 +38,8 @@ pub const CONTACT_CREATED: &str = "contact.created";
 pub const CONTACT_UPDATED: &str = "contact.updated";
 /// A contact was deleted.
 pub const CONTACT_DELETED: &str = "contact.deleted";
+/// A contact became part of another one (MC-45).
+pub const CONTACT_MERGED: &str = "contact.merged";
 /// An announced join.
 pub const BUCKET_ENTERED: &str = "bucket.entered";
 /// An announced leave.
@@ -47,12 +49,12 @@ pub const BUCKET_REACTION: &str = "bucket.reaction";
 /// Reaches an endpoint only by the test route; cannot be subscribed to (OB-02).
 pub const WEBHOOK_TEST: &str = "webhook.test";
 
-/// Whether a subscription text is in order: a catalog type, `*`, or `<group>.*` (OB-73).
+/// Whether a subscription text is in order: a type that can be subscribed to, `*`, or `<group>.*` (OB-73).
 pub fn is_subscription(pattern: &str) -> bool {
     pattern == "*"
-        || subscribable_types().any(|t| t == pattern)
+        || subscribable().any(|known| known == pattern)
         || pattern.strip_suffix(".*").is_some_and(|group| {
-            subscribable_types().any(|t| t.split_once('.').is_some_and(|(g, _)| g == group))
+            subscribable().any(|known| known.split_once('.').is_some_and(|(g, _)| g == group))
         })
 }
 
@@ -94,7 +96,7 @@ mod tests {
 
     #[test]
     fn ob_73_subscriptions_are_exact_or_patterns() {
-        for good in ["*", "email.*", "bucket.entered", "bucket.reaction"] {
+        for good in ["*", "email.*", "bucket.entered", BUCKET_REACTION, CONTACT_MERGED] {
             assert!(is_subscription(good), "{good}");
         }
         for bad in ["", "webhook.test", "webhook.*", "bucket", "bucket.", "b*", ".*"] {
@@ -103,5 +105,6 @@ mod tests {
         assert!(subscribes("bucket.*", BUCKET_LEFT) && subscribes("*", BUCKET_LEFT));
         assert!(!subscribes("contact.*", BUCKET_LEFT));
         assert!(subscribes("bucket.*", BUCKET_REACTION) && !OUTBOUND_TYPES.contains(&BUCKET_REACTION));
+        assert!(subscribes("contact.*", CONTACT_MERGED) && !subscribes(CONTACT_DELETED, CONTACT_MERGED));
     }
 }

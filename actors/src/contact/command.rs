@@ -13,19 +13,50 @@ use mainspring_schemas::{
 use uuid::Uuid;
 
 use super::state::ContactState;
+use crate::identity::MergePolicy;
+
+/// Which calls give a contact that has an address another primary one (RS-32).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EmailUpdate {
+    /// Explicit upserts that designate the contact by something else than the address (RS-30).
+    #[default]
+    Upsert,
+    /// Events too.
+    Any,
+    /// None: a further address is an additional one (RS-31).
+    Never,
+}
+
+impl EmailUpdate {
+    /// Every choice with its word in settings.
+    pub const ALL: [(&'static str, Self); 3] =
+        [("upsert", Self::Upsert), ("any", Self::Any), ("never", Self::Never)];
+}
 
 /// Settings that decide, given as an argument like everything else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
     /// Most bytes of a contact's properties on the wire (HT-55).
     pub max_properties: usize,
+    /// Most keys of one kind that calls can attach to a contact (KE-12); what comes with a merge is never lost.
+    pub max_keys_per_kind: usize,
+    /// When contacts that one call designates become one (RS-23).
+    pub merges: MergePolicy,
+    /// Which calls replace a primary address (RS-32).
+    pub email_update: EmailUpdate,
     /// Whether every change is announced, not only explicit management (OB-41).
     pub announce_all: bool,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { max_properties: 256 * 1024, announce_all: false }
+        Self {
+            max_properties: 256 * 1024,
+            max_keys_per_kind: 1000,
+            merges: MergePolicy::default(),
+            email_update: EmailUpdate::default(),
+            announce_all: false,
+        }
     }
 }
 
@@ -64,6 +95,8 @@ pub struct Call {
     pub keys: Vec<IdentityKey>,
     /// Those of them that nobody owned and that this call may attach.
     pub unowned: Vec<IdentityKey>,
+    /// Whether the call names the contact by something that attaches nothing, such as its id (KE-23).
+    pub designated: bool,
     /// Contacts to absorb, in rank order (MC-01).
     pub losers: Vec<Taken>,
     /// Keys left where they are because the evidence contradicts itself (RS-24).
@@ -121,6 +154,8 @@ pub enum Outcome {
     },
     /// A key of the call is neither this contact's nor free: resolve anew.
     Unresolved,
+    /// The contact has as many keys of this kind as it may: resolve anew without the new one (KE-12).
+    Full(KeyKind),
     /// Another contact answers for this one.
     Moved(ContactId),
     /// There is no such contact, or it is deleted.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use mainspring_eventlog::Position;
 use mainspring_schemas::{
     BucketId, ContactId, Properties, RecordId, Timestamp,
-    catalog::{CONTACT_CREATED, CONTACT_DELETED, CONTACT_UPDATED},
+    catalog::{CONTACT_CREATED, CONTACT_DELETED, CONTACT_MERGED, CONTACT_UPDATED},
     event::contact::{
         Announced, AttachedKey, BucketLeft, ContactEvent, Created, Deleted, Erased, EventRecorded,
         Idempotency, IdentityConflict, KeysAttached, LeaveReason, Looked, MergedInto, PropertiesChanged,
@@ -18,11 +18,14 @@ use serde_json::{Value, json};
 
 use super::{
     apply::{Meta, apply, size_after},
-    command::{Call, Command, Decision, Erasure, NewEvent, Outcome, Policy, Taken},
+    command::{Call, Command, Decision, EmailUpdate, Erasure, NewEvent, Outcome, Policy, Taken},
     merge,
     state::{ContactState, Fate, digest_of},
 };
 use crate::rules::Rules;
+
+/// Why contacts merge: keys of one call designated both (AA-03).
+const COLLIDE_MERGE: &str = "collide_merge";
 
 /// Under what a turn is decided.
 #[derive(Clone, Copy, Debug)]
@@ -95,7 +98,10 @@ pub fn decide(
         (Some(outcome), Command::Call(call)) => (outcome, Some(call)),
         (Some(outcome), _) => (outcome, None),
         (None, Command::Call(call)) if !progress.knows_keys_of(&call) => (Outcome::Unresolved, Some(call)),
-        (None, Command::Call(call)) => (progress.call(*call), None),
+        (None, Command::Call(call)) => match progress.full_kind(&call) {
+            Some(kind) => (Outcome::Full(kind), Some(call)),
+            None => (progress.call(*call), None),
+        },
         (None, Command::Wake | Command::Meet) => (progress.look(), None),
         (None, Command::Delete) => (progress.delete(), None),
         (None, Command::Erase(erasure)) => (progress.erase(erasure), None),
@@ -153,6 +159,15 @@ impl Progress<'_> {
         designated && call.keys.iter().all(known)
     }
 
+    /// The kind of which the call would attach one key too many (KE-12).
+    fn full_kind(&self, call: &Call) -> Option<KeyKind> {
+        let limit = self.turn.policy.max_keys_per_kind;
+        call.unowned.iter().map(|key| key.kind).find(|kind| {
+            let held = |state: &ContactState| state.keys.iter().filter(|held| held.key.kind == *kind).count();
+            held(self.state) + call.losers.iter().map(|loser| held(&loser.state)).sum::<usize>() >= limit
+        })
+    }
+
     fn call(&mut self, call: Call) -> Outcome {
         if let Some(duplicate) = self.duplicate(&call) {
             return duplicate;
@@ -193,6 +208,7 @@ impl Progress<'_> {
         }
         let changed = absent || self.events.len() > observable_before;
         let explicit = call.event.is_none();
+        let imported = call.via == Via::Import;
         let event = call.event.map(|event| self.record(event, &mut touched));
         for (kind, other) in call.conflicts {
             if !self.state.conflicts.contains(&(kind, other)) {
@@ -208,6 +224,11 @@ impl Progress<'_> {
         }
         self.candidates(touched);
         self.catch_up();
+        // Imports are silent (OB-41).
+        if imported {
+            return Outcome::Done { created: absent, merged, event };
+        }
+        self.announce_merges(&call.losers);
         let announce_all = self.turn.policy.announce_all;
         if changed && (explicit || announce_all) || self.patched && announce_all {
             self.announce(if absent { CONTACT_CREATED } else { CONTACT_UPDATED });
@@ -246,10 +267,7 @@ impl Progress<'_> {
             let held = self.state.keys.iter().find(|held| held.key == *key);
             let slot_free =
                 self.state.primary(key.kind).is_none() && !keys.iter().any(|k| k.kind == key.kind);
-            // An explicit upsert that names the contact by another key changes its address (RS-30).
-            let takes_over = key.kind == KeyKind::Email
-                && call.event.is_none()
-                && call.keys.iter().any(|other| other.kind != KeyKind::Email && self.state.holds(other));
+            let takes_over = key.kind == KeyKind::Email && self.replaces_address(call);
             let primary = slot_free || takes_over;
             if held.is_some_and(|held| held.primary || !primary) {
                 continue;
@@ -259,6 +277,18 @@ impl Progress<'_> {
         if !keys.is_empty() {
             self.emit(ContactEvent::KeysAttached(KeysAttached { at: self.turn.now, keys }));
         }
+    }
+
+    /// Whether an address of the call becomes primary: the call names the contact by something else (RS-30), and is of
+    /// a kind that may (RS-32).
+    fn replaces_address(&self, call: &Call) -> bool {
+        let may = match self.turn.policy.email_update {
+            EmailUpdate::Upsert => call.event.is_none(),
+            EmailUpdate::Any => true,
+            EmailUpdate::Never => false,
+        };
+        let by_another = |key: &IdentityKey| key.kind != KeyKind::Email && self.state.holds(key);
+        may && (call.designated || call.keys.iter().any(by_another))
     }
 
     fn patch(&mut self, patch: &Properties, touched: &mut Vec<u32>) {
@@ -411,6 +441,22 @@ impl Progress<'_> {
             "updatedAt": contact.updated_at,
         });
         self.announced(outbound_type, data);
+    }
+
+    /// Tells the world of every contact that vanished into this one (MC-45).
+    fn announce_merges(&mut self, losers: &[Taken]) {
+        for loser in losers.iter().map(|loser| loser.state.public()) {
+            let loser = json!({"id": loser.id, "externalId": loser.external_id, "email": loser.email});
+            if self.turn.policy.announce_all {
+                // For receivers that know the documented types only (GD-07).
+                let mut deleted = loser.clone();
+                deleted["reason"] = "merged".into();
+                self.announced(CONTACT_DELETED, deleted);
+            }
+            let survivor = self.state.public();
+            let data = json!({"survivor": survivor, "loser": loser, "reason": COLLIDE_MERGE});
+            self.announced(CONTACT_MERGED, data);
+        }
     }
 
     fn announced(&mut self, outbound_type: &'static str, data: Value) {

@@ -21,7 +21,7 @@ mod snapshot;
 mod state;
 
 pub use apply::{Meta, apply};
-pub use command::{Call, Command, Decision, Erasure, NewEvent, Outcome, Policy, Taken};
+pub use command::{Call, Command, Decision, EmailUpdate, Erasure, NewEvent, Outcome, Policy, Taken};
 pub use decide::{Turn, decide, take};
 pub use occurrences::Occurrences;
 pub use snapshot::{SNAPSHOT_SCHEMA, from_snapshot, to_snapshot};

@@ -1,19 +1,13 @@
 //! Calls that name a person by keys: events, upserts, finds, deletes.
 
-use compact_str::CompactString;
-use mainspring_eventlog::Position;
-use mainspring_schemas::{
-    ContactId, Properties, RecordId, Timestamp,
-    event::contact::Via,
-    identity::{IdentityKey, KeyKind},
-};
+use mainspring_schemas::{ContactId, Properties, RecordId, Timestamp, event::contact::Via};
 use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::{Core, Engine};
 use crate::{
-    api::{ContactView, EngineError, Identity, IngestCall, IngestOutcome, UpsertCall, UpsertOutcome},
+    api::{EditCall, EngineError, Identity, IngestCall, IngestOutcome, UpsertCall, UpsertOutcome},
     contact::{Call, Command, NewEvent, Outcome},
     shard::{Answer, Decide, Failure, Verb, stored_event},
 };
@@ -27,15 +21,6 @@ pub struct Timing {
     pub continuous: bool,
 }
 
-/// A contact that was deleted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Deletion {
-    /// Who.
-    pub contact: ContactId,
-    /// The last record written.
-    pub position: Position,
-}
-
 /// A call that is in line: nothing sent later can overtake it. The answer follows when it is durable.
 pub struct Pending {
     engine: Engine,
@@ -47,8 +32,18 @@ pub struct Pending {
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub identity: Identity,
+    /// The contact named by its id, besides whom the keys name.
+    pub named: Option<Named>,
     pub timing: Timing,
     pub trace: Option<Uuid>,
+}
+
+/// A contact that a call names by its id.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Named {
+    pub contact: ContactId,
+    /// Whether it may become one with the owners of the call's keys (CT-83).
+    pub merge: bool,
 }
 
 impl Pending {
@@ -175,7 +170,7 @@ impl Engine {
             Via::Attached
         };
         let inner = empty_call(call.contact_properties, Some(event), via);
-        self.submit(Request { identity: call.identity, timing, trace: call.trace }, inner).await
+        self.submit(Request { identity: call.identity, named: None, timing, trace: call.trace }, inner).await
     }
 
     /// Creates or changes a contact explicitly (CT-40); answers when that is durable.
@@ -183,8 +178,23 @@ impl Engine {
     /// # Errors
     /// See [`EngineError`].
     pub async fn upsert(&self, call: UpsertCall) -> Result<UpsertOutcome, EngineError> {
-        let request = Request { identity: call.identity, timing: Timing::default(), trace: call.trace };
+        let request =
+            Request { identity: call.identity, named: None, timing: Timing::default(), trace: call.trace };
         self.submit(request, empty_call(call.properties, None, call.via)).await?.upserted().await
+    }
+
+    /// Changes the contact with an id, and no other (CT-83); answers when that is durable.
+    ///
+    /// # Errors
+    /// [`EngineError::EmailTaken`] if the address is another contact's and they must not or cannot become one,
+    /// [`EngineError::NotFound`] if nobody answers for the id, and what any write may say.
+    pub async fn edit(&self, call: EditCall) -> Result<UpsertOutcome, EngineError> {
+        let identity = Identity { email: call.email, ..Identity::default() };
+        let named = Some(Named { contact: call.contact, merge: call.merge });
+        let request = Request { identity, named, timing: Timing::default(), trace: call.trace };
+        let inner = empty_call(call.properties, None, Via::Attached);
+        let (answer, _) = self.resolve_in_turn(request.clone(), inner).await?;
+        Pending { engine: self.clone(), request, answer }.upserted().await
     }
 
     async fn submit(&self, request: Request, call: Call) -> Result<Pending, EngineError> {
@@ -232,103 +242,17 @@ impl Engine {
         })))?;
         Ok(answer)
     }
-
-    /// The live contacts that own any of the keys, each once, the address's owner first (CT-50).
-    ///
-    /// # Errors
-    /// See [`EngineError`].
-    pub async fn find(&self, identity: &Identity) -> Result<Vec<ContactView>, EngineError> {
-        let mut found: Vec<ContactId> = Vec::new();
-        for key in [&identity.email, &identity.external, &identity.anonymous].into_iter().flatten() {
-            if let Some(owner) = self.designated(key).await?.filter(|owner| !found.contains(owner)) {
-                found.push(owner);
-            }
-        }
-        let mut views: Vec<ContactView> = Vec::with_capacity(found.len());
-        for contact in found {
-            if let Some(view) = self.contact(contact).await?
-                && !views.iter().any(|known| known.contact.id == view.contact.id)
-            {
-                views.push(view);
-            }
-        }
-        Ok(views)
-    }
-
-    /// A contact by its id, or who answers for it.
-    ///
-    /// # Errors
-    /// See [`EngineError`].
-    pub async fn contact(&self, id: ContactId) -> Result<Option<ContactView>, EngineError> {
-        Ok(self.state(id).await?.map(|state| state.view()))
-    }
-
-    /// The contact a path names: its id first, then any key (RS-61).
-    ///
-    /// # Errors
-    /// See [`EngineError`].
-    pub async fn resolve(&self, any_key: &str) -> Result<Option<ContactId>, EngineError> {
-        if let Ok(id) = any_key.parse::<ContactId>()
-            && let Some(contact) = self.answers_for(id).await?
-        {
-            return Ok(Some(contact));
-        }
-        for kind in KeyKind::ALL {
-            if let Some(key) = IdentityKey::new(kind, any_key)
-                && let Some(owner) = self.designated(&key).await?
-            {
-                return Ok(Some(owner));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Deletes the contact that owns the keys (CT-60).
-    ///
-    /// # Errors
-    /// [`EngineError::NotFound`], [`EngineError::DifferentContacts`], and what any write may say.
-    pub async fn delete(&self, identity: &Identity) -> Result<Deletion, EngineError> {
-        let owner = self.only_owner(identity).await?;
-        self.delete_contact(owner).await
-    }
-
-    /// The one contact that owns the keys.
-    pub(super) async fn only_owner(&self, identity: &Identity) -> Result<ContactId, EngineError> {
-        let mut owners = Vec::new();
-        for key in identity.keys() {
-            if let Some(owner) = self.designated(key).await?.filter(|owner| !owners.contains(owner)) {
-                owners.push(owner);
-            }
-        }
-        match owners.as_slice() {
-            [] => Err(EngineError::NotFound),
-            [contact] => Ok(*contact),
-            _ => Err(EngineError::DifferentContacts),
-        }
-    }
 }
 
 pub(super) fn empty_call(patch: Properties, event: Option<NewEvent>, via: Via) -> Call {
     Call {
         keys: Vec::new(),
         unowned: Vec::new(),
+        designated: false,
         losers: Vec::new(),
         conflicts: Vec::new(),
         patch,
         event,
         via,
     }
-}
-
-/// The canonical spelling of an id given as a key.
-pub(super) fn as_contact_id(key: &IdentityKey) -> Option<ContactId> {
-    (key.kind == KeyKind::External).then(|| key.value.parse().ok()).flatten()
-}
-
-/// A `discord:<digits>` user id designates a Discord key (KE-24).
-pub(super) fn as_discord_key(key: &IdentityKey) -> Option<IdentityKey> {
-    let digits = key.value.strip_prefix("discord:")?;
-    let is_id = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
-    (key.kind == KeyKind::External && is_id)
-        .then(|| IdentityKey { kind: KeyKind::Discord, value: CompactString::from(digits) })
 }

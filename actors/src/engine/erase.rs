@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{
     Core, Engine,
-    resolve::{ATTEMPTS, lock_name, storage},
+    resolve::{ATTEMPTS, lock_name},
 };
 use crate::{
     api::{EngineError, Identity},
@@ -72,6 +72,10 @@ impl Engine {
     }
 }
 
+fn storage(error: impl std::fmt::Display) -> EngineError {
+    EngineError::LogFailed(error.to_string())
+}
+
 impl Core {
     async fn erase_in_turn(&self, id: ContactId) -> Result<Erased, EngineError> {
         let Some(keys) = &self.shared.data_keys else {
@@ -97,7 +101,8 @@ impl Core {
             if state.fate == Fate::Deleted && data_keys.iter().all(is_destroyed) {
                 return Ok(erased);
             }
-            let also = if state.fate == Fate::Live { self.releases(&state)? } else { Vec::new() };
+            let held = state.keys.iter().filter(|_| state.fate == Fate::Live).map(|held| &held.key);
+            let also = self.write_claims(self.now(), None, |claims| claims.release(held))?;
             let (reply, answer) = oneshot::channel();
             self.send(Verb::Decide(Box::new(Decide {
                 contact,

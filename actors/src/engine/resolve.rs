@@ -1,25 +1,27 @@
 //! Calls whose keys are new, belong to several contacts, or changed hands: resolved one after the other per key, then
 //! made true in one append with the claims and the merge (RS-80..RS-85, IG-13).
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
-use mainspring_eventlog::{Expected, StreamAppend};
+use mainspring_eventlog::StreamAppend;
 use mainspring_schemas::{
-    ContactId, StreamName,
+    ContactId, Timestamp,
+    codec::EncodeError,
     identity::{IdentityKey, KeyKind},
 };
-use tokio::sync::oneshot;
+use tokio::sync::oneshot::{self, error::TryRecvError};
+use uuid::Uuid;
 
 use super::{
     Core, Engine,
-    call::{Deletion, Request, as_contact_id, as_discord_key},
+    call::{Named, Request},
 };
 use crate::{
     api::EngineError,
-    contact::{Call, Command, ContactState, Fate, Outcome, Taken},
-    identity::{Candidate, Found, Owner, Plan, plan},
+    contact::{Call, Command, Outcome, Taken},
+    identity::{Candidate, ClaimWriter, Found, LookedUp, Plan, plan},
     shard::{Answer, Decide, Failure, TakeOut, Verb},
-    writer::{InFlight, Pledge, Stamp, claimed, identity_record, released},
+    writer::{InFlight, Pledge, Stamp},
 };
 
 /// How often a call starts over because somebody else was first.
@@ -31,10 +33,6 @@ pub(super) fn lock_name(contact: ContactId) -> u128 {
     contact.0.as_u128()
 }
 
-pub(super) fn storage(error: impl std::fmt::Display) -> EngineError {
-    EngineError::LogFailed(error.to_string())
-}
-
 impl Engine {
     /// Resolves a call in turn with every other that shares a key with it. Returns once it is in line.
     pub(super) async fn resolve_in_turn(
@@ -42,7 +40,7 @@ impl Engine {
         request: Request,
         call: Call,
     ) -> Result<(Answering, ContactId), EngineError> {
-        if request.identity.keys().next().is_none() {
+        if request.identity.keys().next().is_none() && request.named.is_none() {
             return Err(EngineError::NoIdentity);
         }
         let (done, resolved) = oneshot::channel();
@@ -56,184 +54,60 @@ impl Engine {
         }
         resolved.await.unwrap_or(Err(EngineError::Overloaded))
     }
-
-    /// The live contact a key designates (KE-24).
-    pub(super) async fn designated(&self, key: &IdentityKey) -> Result<Option<ContactId>, EngineError> {
-        Ok(self.core.look_up(key).await?.found.owner)
-    }
-
-    /// The whole state of a contact, or of who answers for it; `None` if it is gone.
-    pub(super) async fn state(&self, id: ContactId) -> Result<Option<Box<ContactState>>, EngineError> {
-        let mut id = id;
-        loop {
-            let state = self.core.view(id).await?;
-            match state.fate {
-                Fate::Live => return Ok(Some(state)),
-                Fate::MergedInto(survivor) => id = survivor,
-                Fate::Absent | Fate::Deleted => return Ok(None),
-            }
-        }
-    }
-
-    /// Deletes a contact named by its id (CT-84).
-    ///
-    /// # Errors
-    /// [`EngineError::NotFound`] if nobody answers for it, and what any write may say.
-    pub async fn delete_contact(&self, id: ContactId) -> Result<Deletion, EngineError> {
-        let (done, deleted) = oneshot::channel();
-        let engine = self.clone();
-        let spawned = self.core.resolver.spawn(async move {
-            let _ = done.send(engine.delete_in_turn(id).await);
-        });
-        if !spawned {
-            return Err(EngineError::Overloaded);
-        }
-        deleted.await.unwrap_or(Err(EngineError::Overloaded))
-    }
-
-    async fn delete_in_turn(&self, id: ContactId) -> Result<Deletion, EngineError> {
-        for _ in 0..ATTEMPTS {
-            let contact = self.answers_for(id).await?.ok_or(EngineError::NotFound)?;
-            let keys_before = self.core.view(contact).await?.keys.clone();
-            // Keys before contacts, like everybody: whoever brings one of these keys waits for the deletion.
-            let digests = keys_before.iter().map(|held| self.core.lock_of(&held.key));
-            let _keys = self.core.key_locks.lock(digests).await;
-            let _contact = self.core.contact_locks.lock([lock_name(contact)]).await;
-            let state = self.core.view(contact).await?;
-            if state.fate != Fate::Live || state.keys != keys_before {
-                continue;
-            }
-            let also = self.core.releases(&state)?;
-            let (reply, answer) = oneshot::channel();
-            let decide = Decide {
-                contact,
-                command: Command::Delete,
-                also,
-                at: None,
-                continuous: false,
-                trace: None,
-                in_flight: None,
-                decided: None,
-                reply,
-            };
-            self.core.send(Verb::Decide(Box::new(decide)))?;
-            let answered = Core::answer(answer).await;
-            self.core.directory.forget_all(state.keys.iter().map(|held| &held.key));
-            match answered {
-                Ok(Answer { outcome: Outcome::Deleted, position: Some(position), .. }) => {
-                    return Ok(Deletion { contact, position });
-                }
-                Ok(_) | Err(Failure::Conflict) => {}
-                Err(failure) => return Err(failure.into()),
-            }
-        }
-        Err(EngineError::Overloaded)
-    }
-}
-
-/// A supplied key, whom it designates, and what a claim of it must expect.
-struct LookedUp {
-    found: Found,
-    expected: Expected,
 }
 
 impl Core {
     pub(super) fn lock_of(&self, key: &IdentityKey) -> u128 {
-        u128::from_be_bytes(self.directory.hasher().digest(key))
+        self.directory.hasher().lock_name(key)
     }
 
-    async fn owner(&self, key: &IdentityKey) -> Result<Owner, EngineError> {
-        self.directory.owner(key).await.map_err(storage)
-    }
-
-    /// KE-24: a `userId` is an external key first, then a contact's id, an anonymous key, a Discord spelling.
-    async fn look_up(&self, key: &IdentityKey) -> Result<LookedUp, EngineError> {
-        let own = self.owner(key).await?;
-        let found = |owner, attaches| LookedUp {
-            found: Found { key: key.clone(), owner, attaches },
-            expected: own.expected,
-        };
-        if own.contact.is_some() || key.kind != KeyKind::External {
-            return Ok(found(own.contact, true));
-        }
-        if let Some(id) = as_contact_id(key)
-            && let Some(contact) = self.directory.answers_for(id).await.map_err(storage)?
-        {
-            return Ok(found(Some(contact), false));
-        }
-        let anonymous = IdentityKey { kind: KeyKind::Anonymous, value: key.value.clone() };
-        if let Some(contact) = self.owner(&anonymous).await?.contact {
-            return Ok(found(Some(contact), false));
-        }
-        if let Some(discord) = as_discord_key(key)
-            && let Some(contact) = self.owner(&discord).await?.contact
-        {
-            return Ok(found(Some(contact), false));
-        }
-        Ok(found(None, true))
-    }
-
-    /// Whether an unowned anonymous value is somebody's id of another kind: then it is no anonymous key (KE-24).
-    async fn is_disguised(&self, key: &IdentityKey) -> Result<bool, EngineError> {
-        let external = IdentityKey { kind: KeyKind::External, value: key.value.clone() };
-        if self.owner(&external).await?.contact.is_some() {
-            return Ok(true);
-        }
-        if let Some(id) = as_contact_id(&external) {
-            return Ok(self.directory.answers_for(id).await.map_err(storage)?.is_some());
-        }
-        if let Some(email) = IdentityKey::new(KeyKind::Email, &key.value).filter(|_| key.value.contains('@'))
-        {
-            return Ok(self.owner(&email).await?.contact.is_some());
-        }
-        Ok(false)
-    }
-
-    async fn look_up_all(&self, request: &Request) -> Result<Vec<LookedUp>, EngineError> {
+    /// Whom the call names, the contact named by its id first. Keys of a `full` kind that nobody owns are left out.
+    async fn look_up(&self, request: &Request, full: &[KeyKind]) -> Result<Vec<LookedUp>, EngineError> {
         let mut all = Vec::new();
-        for key in request.identity.keys() {
-            let looked_up = self.look_up(key).await?;
-            let anonymous = key.kind == KeyKind::Anonymous && looked_up.found.owner.is_none();
-            if anonymous && self.is_disguised(key).await? {
-                tracing::info!(kind = key.kind.as_str(), "identity.claim.refused");
-                continue;
-            }
-            all.push(looked_up);
+        if let Some(Named { contact, .. }) = request.named {
+            let contact = self.directory.answers_for(contact).await?.ok_or(EngineError::NotFound)?;
+            all.push(LookedUp::by_id(contact));
         }
+        let keys = self.directory.look_up_all(request.identity.keys()).await?;
+        let has_room = |item: &LookedUp| item.found.owner.is_some() || !full.contains(&item.found.key.kind);
+        all.extend(keys.into_iter().filter(has_room));
         Ok(all)
-    }
-
-    /// A contact's state once everything in it is durable.
-    pub(super) async fn view(&self, contact: ContactId) -> Result<Box<ContactState>, EngineError> {
-        let (reply, answer) = oneshot::channel();
-        self.send(Verb::View(contact, reply))?;
-        Self::answer(answer).await.map_err(EngineError::from)
     }
 
     async fn resolve(&self, request: Request, mut call: Call) -> Result<(Answering, ContactId), EngineError> {
         let names: Vec<u128> = request.identity.keys().map(|key| self.lock_of(key)).collect();
         let _keys = self.key_locks.lock(names).await;
+        let mut full = Vec::new();
         for _ in 0..ATTEMPTS {
-            let before = self.owners(&request).await?;
+            let before = owners(&self.look_up(&request, &full).await?);
             let _contacts = self.contact_locks.lock(before.iter().copied().map(lock_name)).await;
-            let looked_up = self.look_up_all(&request).await?;
-            let found: Vec<Found> = looked_up.iter().map(|item| item.found.clone()).collect();
-            if found.iter().filter_map(|item| item.owner).any(|owner| !before.contains(&owner)) {
+            let looked_up = self.look_up(&request, &full).await?;
+            if owners(&looked_up).iter().any(|owner| !before.contains(owner)) {
                 continue;
             }
+            let found: Vec<Found> = looked_up.iter().map(|item| item.found.clone()).collect();
             let candidates = self.candidates(&found).await?;
-            let plan = plan(&found, &candidates);
+            let plan = plan(&found, &candidates, self.shared.policy.merges);
+            if let Some(named) = request.named
+                && (!plan.conflicts.is_empty() || !(named.merge || plan.losers.is_empty()))
+            {
+                return Err(EngineError::EmailTaken);
+            }
             match self.carry_out(&request, &looked_up, plan, call).await? {
                 Carried::InLine(answer, contact) => return Ok((answer, contact)),
                 Carried::Again(unused) => call = *unused,
+                Carried::Full(contact, kind, unused) => {
+                    self.count_full(contact, kind);
+                    if request.named.is_some() {
+                        // The one address the operator asked for: going on without it would answer untruly.
+                        return Err(EngineError::State("Contact has too many email addresses".to_owned()));
+                    }
+                    full.push(kind);
+                    call = *unused;
+                }
             }
         }
         Err(EngineError::Overloaded)
-    }
-
-    async fn owners(&self, request: &Request) -> Result<Vec<ContactId>, EngineError> {
-        let looked_up = self.look_up_all(request).await?;
-        Ok(looked_up.into_iter().filter_map(|item| item.found.owner).collect())
     }
 
     /// What resolving must know about the owners: only if there are several, or the only evidence is weak.
@@ -272,16 +146,19 @@ impl Core {
         // Losers rest on the append from when they are taken; on every way out of here that ends without it, it fails.
         let pledge = Pledge::new();
         let in_flight = pledge.in_flight();
-        let mut also = self.claims(looked_up, &plan, contact, request)?;
+        let (now, trace) = (request.timing.at.unwrap_or_else(|| self.now()), request.trace);
+        let mut also = self.write_claims(now, trace, |claims| claims.claim(looked_up, &plan, contact))?;
         call.losers.clear();
         for loser in &plan.losers {
             let (taken, half) = self.take(*loser, contact, request, &in_flight).await?;
             also.push(half);
-            also.extend(self.moved_claims(&taken, contact, request)?);
+            let keys = taken.state.keys.iter().map(|held| &held.key);
+            also.extend(self.write_claims(now, trace, |claims| claims.hand_over(keys, contact))?);
             call.losers.push(taken);
         }
         let moved = call.losers.iter().flat_map(|loser| loser.state.keys.iter().map(|held| &held.key));
         let changing: Arc<[IdentityKey]> = plan.unowned.iter().chain(moved).cloned().collect();
+        call.designated = looked_up.iter().any(|item| item.found.owner.is_some() && !item.found.attaches);
         call.keys = plan.keys;
         call.unowned = plan.unowned;
         call.conflicts = plan.conflicts;
@@ -316,19 +193,24 @@ impl Core {
             self.directory.forget_all(&*changing);
         }
         match answer.try_recv() {
+            Ok(Ok(Answer { unused: Some(unused), outcome: Outcome::Full(kind), .. })) => {
+                self.directory.forget_all(&*changing);
+                Ok(Carried::Full(contact, kind, unused))
+            }
             Ok(Ok(Answer { unused: Some(unused), .. })) => {
                 // Somebody else answers for a key by now: what was heard of them all is in doubt.
                 self.directory.forget_all(request.identity.keys());
-                return Ok(Carried::Again(unused));
+                Ok(Carried::Again(unused))
             }
             Ok(settled) => {
                 let (reply, answer) = oneshot::channel();
                 let _ = reply.send(settled);
-                return Ok(Carried::InLine(answer, contact));
+                Ok(Carried::InLine(answer, contact))
             }
-            Err(_) => {}
+            Err(TryRecvError::Empty) => Ok(Carried::InLine(answer, contact)),
+            // Nobody will answer any more, and a receiver that told so must not be asked again.
+            Err(TryRecvError::Closed) => Err(Failure::Unavailable.into()),
         }
-        Ok(Carried::InLine(answer, contact))
     }
 
     async fn take(
@@ -345,59 +227,32 @@ impl Core {
         Self::answer(taken).await.map_err(EngineError::from)
     }
 
-    fn stamp(request: &Request) -> Stamp {
-        Stamp::impersonal(request.trace)
-    }
-
-    /// Claims of the keys nobody owned.
-    fn claims(
+    /// Writes claims as of an instant.
+    pub(super) fn write_claims(
         &self,
-        looked_up: &[LookedUp],
-        plan: &Plan,
-        contact: ContactId,
-        request: &Request,
+        now: Timestamp,
+        trace: Option<Uuid>,
+        write: impl FnOnce(&mut ClaimWriter<'_>) -> Result<Vec<StreamAppend>, EncodeError>,
     ) -> Result<Vec<StreamAppend>, EngineError> {
-        let now = request.timing.at.unwrap_or_else(|| self.now());
-        looked_up
-            .iter()
-            .filter(|item| item.found.attaches && plan.unowned.contains(&item.found.key))
-            .map(|item| {
-                let stream = self.directory.hasher().stream(&item.found.key);
-                let id = self.entropy.lock().record(now);
-                identity_record(stream, item.expected, &claimed(contact, now), id, Self::stamp(request))
-                    .map_err(storage)
-            })
-            .collect()
+        let stamp = Stamp::impersonal(trace);
+        let mut ids = || self.entropy.lock().record(now);
+        let mut claims = ClaimWriter { hasher: self.directory.hasher(), now, stamp, ids: &mut ids };
+        write(&mut claims).map_err(|error| EngineError::LogFailed(error.to_string()))
     }
 
-    /// The loser's keys change hands in the same append (MC-12, MC-14).
-    fn moved_claims(
-        &self,
-        taken: &Taken,
-        survivor: ContactId,
-        request: &Request,
-    ) -> Result<Vec<StreamAppend>, EngineError> {
-        let now = request.timing.at.unwrap_or_else(|| self.now());
-        let claim = |key: &IdentityKey| {
-            let stream = self.directory.hasher().stream(key);
-            let id = self.entropy.lock().record(now);
-            identity_record(stream, Expected::Any, &claimed(survivor, now), id, Self::stamp(request))
-                .map_err(storage)
-        };
-        taken.state.keys.iter().map(|held| claim(&held.key)).collect()
+    /// A key was not attached because there are too many of its kind: counted, and told once per contact (KE-12).
+    fn count_full(&self, contact: ContactId, kind: KeyKind) {
+        self.refused_keys.fetch_add(1, Ordering::Relaxed);
+        if self.full_contacts.get(&contact).is_none() {
+            self.full_contacts.insert(contact, ());
+            let kind = kind.as_str();
+            tracing::warn!(%contact, kind, "a contact has as many keys as it may: further ones are not attached");
+        }
     }
+}
 
-    /// A deleted contact's keys are free at once (CT-70).
-    pub(super) fn releases(&self, state: &ContactState) -> Result<Vec<StreamAppend>, EngineError> {
-        let now = self.now();
-        let stamp = Stamp::impersonal(None);
-        let release = |key: &IdentityKey| {
-            let stream: StreamName = self.directory.hasher().stream(key);
-            let id = self.entropy.lock().record(now);
-            identity_record(stream, Expected::Any, &released(now), id, stamp).map_err(storage)
-        };
-        state.keys.iter().map(|held| release(&held.key)).collect()
-    }
+fn owners(looked_up: &[LookedUp]) -> Vec<ContactId> {
+    looked_up.iter().filter_map(|item| item.found.owner).collect()
 }
 
 enum Carried {
@@ -405,4 +260,6 @@ enum Carried {
     InLine(Answering, ContactId),
     /// Somebody else must decide it after all.
     Again(Box<Call>),
+    /// The contact has no room for a key of this kind.
+    Full(ContactId, KeyKind, Box<Call>),
 }

@@ -8,10 +8,11 @@ use std::{
     time::Duration,
 };
 
-use actix::{Actor, Arbiter, AsyncContext, Context};
+use actix::{Actor, Arbiter, ArbiterHandle, AsyncContext, Context};
 use mainspring_eventlog::{EventLog, LogError, SnapshotStore, sealing::DataKeys};
 use mainspring_schemas::{codec::DecodeError, definition::BucketDefinition};
 use parking_lot::{Mutex, RwLock};
+use quick_cache::sync::Cache;
 
 use super::{Core, Engine};
 use crate::{
@@ -27,6 +28,29 @@ use crate::{
     rules::Rules,
     shard::{Residence, Shard, Shared},
 };
+
+/// How many contacts with too many keys are remembered, so that each is reported once.
+const REPORTED_CONTACTS: usize = 4096;
+
+/// Where the engine's actors live.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Hosting {
+    /// Each shard on a thread of its own.
+    #[default]
+    OwnThreads,
+    /// All on the thread that starts the engine. Nothing happens at the same time then, and with a log and a clock that
+    /// repeat themselves, neither does anything happen in another order.
+    OneThread,
+}
+
+impl Hosting {
+    fn arbiter(self) -> ArbiterHandle {
+        match self {
+            Self::OwnThreads => Arbiter::new().handle(),
+            Self::OneThread => Arbiter::current(),
+        }
+    }
+}
 
 /// What an engine is made of.
 pub struct Options {
@@ -47,8 +71,10 @@ pub struct Options {
     pub definitions: Option<Vec<BucketDefinition>>,
     /// Limits and settings of contacts.
     pub policy: Policy,
-    /// How many threads host contacts.
+    /// Into how many parts the contacts are divided.
     pub shards: usize,
+    /// Where these parts live.
+    pub hosting: Hosting,
     /// Most contacts in memory, over all shards.
     pub resident_contacts: usize,
     /// Contacts untouched for so long are put aside.
@@ -77,6 +103,7 @@ impl Options {
             definitions: None,
             policy: Policy::default(),
             shards: (cores / 2).max(1),
+            hosting: Hosting::default(),
             resident_contacts: 1_000_000,
             idle_after: Duration::from_secs(300),
             mailbox: 16 * 1024,
@@ -126,7 +153,7 @@ impl Engine {
         let addresses = (0..shards)
             .map(|_| {
                 let (shared, rules) = (Arc::clone(&shared), Arc::clone(&rules));
-                Shard::start_in_arbiter(&Arbiter::new().handle(), move |ctx: &mut Context<Shard>| {
+                Shard::start_in_arbiter(&options.hosting.arbiter(), move |ctx: &mut Context<Shard>| {
                     ctx.set_mailbox_capacity(options.mailbox);
                     Shard::new(shared, rules, residence, ctx.address().downgrade())
                 })
@@ -143,12 +170,14 @@ impl Engine {
             key_locks: KeyedLocks::default(),
             contact_locks: KeyedLocks::default(),
             shards: addresses,
-            resolver: Arbiter::new().handle(),
+            resolver: options.hosting.arbiter(),
             rules: RwLock::new(rules),
             population: options.population,
             entropy: Mutex::new(Entropy::default()),
             stopping: AtomicBool::new(false),
             refused_calls: AtomicU64::new(0),
+            refused_keys: AtomicU64::new(0),
+            full_contacts: Cache::new(REPORTED_CONTACTS),
         });
         let access =
             Arc::new(AccessKeys::open(Arc::clone(&options.log), Arc::clone(&core.shared.clock)).await?);

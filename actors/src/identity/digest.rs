@@ -1,7 +1,10 @@
 //! Keyed hashes of identity keys: stream names tell nothing about a person to whoever lacks the secret (invariant 9).
 
 use hmac::{Hmac, KeyInit, Mac};
-use mainspring_schemas::{StreamName, identity::IdentityKey};
+use mainspring_schemas::{
+    StreamName,
+    identity::{IdentityKey, KeyKind},
+};
 use sha2::Sha256;
 
 /// Hashes keys with this installation's secret. Losing the secret means losing the owners of all keys.
@@ -35,6 +38,17 @@ impl KeyHasher {
         let mut digest = [0; 16];
         digest.copy_from_slice(&full[..16]);
         digest
+    }
+
+    /// The name of a key's lock: the same for one value in every kind, since a `userId` also designates by the values of
+    /// other kinds (KE-24).
+    pub fn lock_name(&self, key: &IdentityKey) -> u128 {
+        let value = match key.kind {
+            KeyKind::External => key.value.strip_prefix("discord:").unwrap_or(&key.value),
+            _ => &key.value,
+        };
+        let kind = KeyKind::External;
+        u128::from_be_bytes(self.digest(&IdentityKey { kind, value: value.into() }))
     }
 
     /// The stream that says who owns a key.

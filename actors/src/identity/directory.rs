@@ -22,6 +22,17 @@ pub struct Owner {
     pub expected: Expected,
 }
 
+/// What became of whom a key designates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It lives, or this one answers for it.
+    Live(ContactId),
+    /// It is deleted.
+    Deleted,
+    /// There never was one.
+    Unknown,
+}
+
 /// Why an owner could not be found out.
 #[derive(Debug, thiserror::Error)]
 pub enum DirectoryError {
@@ -59,7 +70,7 @@ impl Directory {
     /// The owner of a key.
     ///
     /// # Errors
-    /// See `DirectoryError`.
+    /// See [`DirectoryError`].
     pub async fn owner(&self, key: &IdentityKey) -> Result<Owner, DirectoryError> {
         let digest = self.hasher.digest(key);
         if let Some(owner) = self.cache.get(&digest) {
@@ -100,17 +111,28 @@ impl Directory {
     /// The contact that answers for an id, following merges; `None` if it never was or is deleted.
     ///
     /// # Errors
-    /// See `DirectoryError`.
+    /// See [`DirectoryError`].
     pub async fn answers_for(&self, contact: ContactId) -> Result<Option<ContactId>, DirectoryError> {
+        Ok(match self.standing(contact).await? {
+            Standing::Live(contact) => Some(contact),
+            Standing::Deleted | Standing::Unknown => None,
+        })
+    }
+
+    /// What became of a contact, following merges.
+    ///
+    /// # Errors
+    /// See [`DirectoryError`].
+    pub async fn standing(&self, contact: ContactId) -> Result<Standing, DirectoryError> {
         let mut contact = contact;
         loop {
             let stream = mainspring_schemas::StreamName::contact(contact);
             let newest = self.log.read_stream_back(&stream, None, 1).await?;
-            let Some(record) = newest.first() else { return Ok(None) };
+            let Some(record) = newest.first() else { return Ok(Standing::Unknown) };
             match ContactEvent::decode(&record.event_type, record.schema_version, &record.payload)? {
                 ContactEvent::MergedInto(merged) => contact = merged.survivor,
-                ContactEvent::Deleted(_) | ContactEvent::Erased(_) => return Ok(None),
-                _ => return Ok(Some(contact)),
+                ContactEvent::Deleted(_) | ContactEvent::Erased(_) => return Ok(Standing::Deleted),
+                _ => return Ok(Standing::Live(contact)),
             }
         }
     }

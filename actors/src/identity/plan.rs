@@ -29,6 +29,10 @@ pub struct Candidate {
 }
 
 impl Candidate {
+    fn is_identified(&self) -> bool {
+        self.values(KeyKind::External).next().is_some()
+    }
+
     fn values(&self, kind: KeyKind) -> impl Iterator<Item = &IdentityKey> {
         self.keys.iter().filter(move |key| key.kind == kind)
     }
@@ -49,23 +53,48 @@ pub struct Plan {
     pub conflicts: Vec<(KeyKind, ContactId)>,
 }
 
+/// When contacts that one call designates become one (RS-23).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MergePolicy {
+    /// Whom strong keys designate is one person; an anonymous key must not contradict them (RS-20..RS-22).
+    #[default]
+    Strong,
+    /// Whom any keys designate is one person.
+    Any,
+    /// As `Strong`, and two contacts that are both identified stay apart: the key that comes first in attach order
+    /// decides, the others stay where they are.
+    Never,
+}
+
+impl MergePolicy {
+    /// Every policy with its word in settings.
+    pub const ALL: [(&'static str, Self); 3] =
+        [("strong", Self::Strong), ("any", Self::Any), ("never", Self::Never)];
+}
+
 /// Weighs the keys of a call. `candidates` describes every owner in `found`.
-pub fn plan(found: &[Found], candidates: &[Candidate]) -> Plan {
-    let strong: Vec<ContactId> = distinct(found.iter().filter(|f| f.key.kind != KeyKind::Anonymous));
+pub fn plan(found: &[Found], candidates: &[Candidate], policy: MergePolicy) -> Plan {
     let mut keys = Vec::new();
     let mut unowned = Vec::new();
     let mut conflicts = Vec::new();
-    let mut owners = strong.clone();
+    let mut owners: Vec<ContactId> = Vec::new();
+    let is_identified = |owner: &ContactId| {
+        candidates.iter().any(|candidate| candidate.contact == *owner && candidate.is_identified())
+    };
+    // Anonymous keys come last in attach order, so that by then all strong owners are known.
     for item in found {
-        match item.owner {
-            Some(owner) if item.key.kind == KeyKind::Anonymous && !strong.contains(&owner) => {
-                if contradicts(owner, found, candidates) {
-                    conflicts.push((item.key.kind, owner));
-                    continue;
-                }
-                owners.push(owner);
+        if let Some(owner) = item.owner.filter(|owner| !owners.contains(owner)) {
+            let stays_apart = match policy {
+                MergePolicy::Any => false,
+                _ if item.key.kind == KeyKind::Anonymous => contradicts(owner, &conflicts, found, candidates),
+                MergePolicy::Strong => false,
+                MergePolicy::Never => is_identified(&owner) && owners.iter().any(is_identified),
+            };
+            if stays_apart {
+                conflicts.push((item.key.kind, owner));
+                continue;
             }
-            _ => {}
+            owners.push(owner);
         }
         if item.attaches {
             keys.push(item.key.clone());
@@ -83,33 +112,32 @@ pub fn plan(found: &[Found], candidates: &[Candidate]) -> Plan {
 
 /// MC-01: identified first, then the smaller first instant, then the smaller id.
 fn rank(candidate: &Candidate) -> (bool, Timestamp, ContactId) {
-    let identified = candidate.values(KeyKind::External).next().is_some();
-    (!identified, candidate.first_seen_at, candidate.contact)
-}
-
-fn distinct<'a>(found: impl Iterator<Item = &'a Found>) -> Vec<ContactId> {
-    let mut owners = Vec::new();
-    for owner in found.filter_map(|item| item.owner) {
-        if !owners.contains(&owner) {
-            owners.push(owner);
-        }
-    }
-    owners
+    (!candidate.is_identified(), candidate.first_seen_at, candidate.contact)
 }
 
 /// RS-20: for kind external or email the owner of an anonymous key holds values, the rest of the call (supplied
-/// values and keys of the other candidates) has values too, and the two sets are disjoint.
-fn contradicts(owner: ContactId, found: &[Found], candidates: &[Candidate]) -> bool {
+/// values and keys of the other candidates) has values too, and the two sets are disjoint. Keys that were left out
+/// before are no part of the rest.
+fn contradicts(
+    owner: ContactId,
+    left_out: &[(KeyKind, ContactId)],
+    found: &[Found],
+    candidates: &[Candidate],
+) -> bool {
     let Some(candidate) = candidates.iter().find(|candidate| candidate.contact == owner) else {
         return false;
+    };
+    let found = || {
+        let takes_part = |f: &&Found| f.owner.is_none_or(|owner| !left_out.contains(&(f.key.kind, owner)));
+        found.iter().filter(takes_part)
     };
     [KeyKind::External, KeyKind::Email].into_iter().any(|kind| {
         let mut own = candidate.values(kind).peekable();
         if own.peek().is_none() {
             return false;
         }
-        let supplied = found.iter().filter(|f| f.attaches && f.key.kind == kind).map(|f| &f.key);
-        let others = found.iter().filter_map(|f| f.owner).filter(|other| *other != owner);
+        let supplied = found().filter(|f| f.attaches && f.key.kind == kind).map(|f| &f.key);
+        let others = found().filter_map(|f| f.owner).filter(|other| *other != owner);
         let held = candidates
             .iter()
             .filter(|other| others.clone().any(|id| id == other.contact))
@@ -141,9 +169,19 @@ mod tests {
         key(kind, text)
     }
 
+    fn check(scenario: &str, given: &[&str], call: &str, expected: (u128, &[u128], &str, usize)) {
+        check_under(MergePolicy::Strong, scenario, given, call, expected);
+    }
+
     /// `given`: contacts in order of age, each as its keys; `call`: keys. Expected: number of the contact called
     /// (0 = new), losers, unowned keys, number of conflicts.
-    fn check(scenario: &str, given: &[&str], call: &str, expected: (u128, &[u128], &str, usize)) {
+    fn check_under(
+        policy: MergePolicy,
+        scenario: &str,
+        given: &[&str],
+        call: &str,
+        expected: (u128, &[u128], &str, usize),
+    ) {
         let candidates: Vec<Candidate> = given
             .iter()
             .zip(1_i64..)
@@ -162,7 +200,7 @@ mod tests {
             })
             .collect();
         found.sort_by_key(|f| f.key.kind);
-        let plan = plan(&found, &candidates);
+        let plan = plan(&found, &candidates, policy);
         let unowned: Vec<String> = plan.unowned.iter().map(|k| k.value.to_string()).collect();
         assert_eq!(plan.contact, (expected.0 > 0).then(|| id(expected.0)), "{scenario}: contact");
         assert_eq!(plan.losers, expected.1.iter().map(|n| id(*n)).collect::<Vec<_>>(), "{scenario}: losers");
@@ -193,6 +231,30 @@ mod tests {
     }
 
     #[test]
+    fn rs_23_any_joins_whatever_a_key_touches() {
+        let check = |scenario, given: &[&str], call, expected| {
+            check_under(MergePolicy::Any, scenario, given, call, expected);
+        };
+        check("as MS-24", &["A V"], "B V", (1, &[], "B", 0));
+        check("as MS-25", &["A V", "B"], "B V", (1, &[2], "", 0));
+        check("as MS-26", &["e1 V"], "e2 V", (1, &[], "e2", 0));
+        check("as MS-10", &["A e1", "B e2 V"], "A e2", (1, &[2], "", 0));
+    }
+
+    #[test]
+    fn rs_23_never_keeps_identified_contacts_apart() {
+        let check = |scenario, given: &[&str], call, expected| {
+            check_under(MergePolicy::Never, scenario, given, call, expected);
+        };
+        check("the external key decides", &["A e1", "B"], "B e1", (2, &[], "", 1));
+        check("the first strong key decides", &["A e1", "B D"], "e1 D", (1, &[], "", 1));
+        check("one is not identified", &["A", "e1"], "A e1", (1, &[2], "", 0));
+        check("a new user id makes no second contact", &["A e1"], "B e1", (1, &[], "B", 0));
+        check("weak evidence as ever", &["A V"], "B V", (0, &[], "B", 1));
+        check("an address left out contradicts nobody", &["A e1", "B", "e2 V"], "B e1 V", (2, &[3], "", 1));
+    }
+
+    #[test]
     fn ke_23_a_designation_attaches_nothing() {
         let contact = id(7);
         let candidate =
@@ -202,7 +264,7 @@ mod tests {
             owner: Some(contact),
             attaches: false,
         }];
-        let plan = plan(&found, &[candidate]);
+        let plan = plan(&found, &[candidate], MergePolicy::Strong);
         assert_eq!((plan.contact, plan.keys.len(), plan.unowned.len()), (Some(contact), 0, 0));
     }
 }

@@ -32,7 +32,7 @@ use self::{
 };
 use crate::{
     clock::Clock,
-    contact::{self, Command, Outcome, Policy, Turn},
+    contact::{self, Command, Fate, Outcome, Policy, Turn},
     entropy::Entropy,
     rules::Rules,
     writer::{Pledge, Stamp, contact_records},
@@ -254,6 +254,10 @@ impl Shard {
     fn take(&mut self, take: TakeOut) {
         let TakeOut { contact, survivor, at, in_flight, reply } = take;
         let Some(Slot::Live(entity)) = self.contacts.get_mut(&contact) else { return };
+        if entity.state.fate != Fate::Live {
+            let _ = reply.send(Err(Failure::Conflict));
+            return;
+        }
         let now = at.unwrap_or_else(|| self.shared.clock.now()).max(entity.state.settled);
         let id = self.entropy.record(now);
         let expected = entity.state.version.map_or(Expected::NoStream, Expected::Version);

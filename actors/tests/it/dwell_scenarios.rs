@@ -309,6 +309,7 @@ fn absorb(survivor: &mut Person, loser: &Person, loser_key: &str) -> Vec<String>
     let call = Call {
         keys: vec![key("u1"), key(loser_key)],
         unowned: vec![],
+        designated: false,
         losers: vec![taken],
         conflicts: vec![],
         patch: Default::default(),

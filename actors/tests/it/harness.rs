@@ -183,6 +183,7 @@ impl Person {
         let call = Call {
             keys: vec![key],
             unowned,
+            designated: false,
             losers: vec![],
             conflicts: vec![],
             patch,

@@ -10,7 +10,7 @@ use std::{
 
 use actix_web::web::Data;
 use anyhow::Context;
-use mainspring_http::{AppState, Settings as HttpSettings};
+use mainspring_http::{AppState, Settings as HttpSettings, identify::TokenKeys};
 use mainspring_outbound::{guard::Policy, settings::Settings as OutboundSettings};
 
 use super::places::DataDirArgument;
@@ -18,6 +18,7 @@ use crate::{
     compose::{Options, System},
     definitions, environment,
     exit::{Fault, Reason},
+    identity::{IdentityArguments, TokenSecrets},
     interrupt::Interrupt,
     output,
 };
@@ -36,6 +37,8 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     definitions: Option<PathBuf>,
     #[command(flatten)]
+    identity: IdentityArguments,
+    #[command(flatten)]
     data_dir: DataDirArgument,
 }
 
@@ -48,6 +51,9 @@ Environment:
   HOGSEND_BOOTSTRAP_API_KEY=false     makes no ingest key on the first start
   ADMIN_RATE_LIMIT                    requests per key and minute on the admin plane, 0 = unlimited [default: 100]
   MAX_BODY_BYTES                      largest body of a request [default: 1048576]
+  MAINSPRING_SECRET                   seals identity tokens, 32 bytes or more; one of its own if unset. Also as _FILE
+  MAINSPRING_SECRET_PREVIOUS          secrets it replaced, separated by commas: still good for reading
+  OUTBOUND_CONTACT_SCOPE              intent: explicit changes of contacts are announced; all: every one [default: intent]
   OUTBOUND_WEBHOOK_ALLOW_HTTP=true    lets webhooks go to http:// addresses
   OUTBOUND_WEBHOOK_ALLOW_PRIVATE=true lets webhooks go to private and loopback addresses
   LOG_LEVEL                           error, warn, info, http or debug [default: info]
@@ -55,9 +61,9 @@ Environment:
 Example: mainspring serve --data-dir ./data --definitions ./definitions --listen 127.0.0.1:3002";
 
 /// Settings of the edge from the environment.
-fn http_settings(policy: Policy) -> anyhow::Result<HttpSettings> {
+fn http_settings(policy: Policy, token_keys: TokenKeys) -> anyhow::Result<HttpSettings> {
     let check = move |url: &str| policy.check_url(url).map(|_| ()).map_err(|refusal| refusal.to_string());
-    let mut settings = HttpSettings::new(Arc::new(check));
+    let mut settings = HttpSettings::new(Arc::new(check), token_keys);
     settings.admin_key = environment::secret("ADMIN_API_KEY")?;
     if let Some(limit) = environment::parsed::<u32>("ADMIN_RATE_LIMIT", "a whole number, 0 = unlimited")? {
         settings.admin_limit = (limit > 0).then_some(limit);
@@ -97,13 +103,15 @@ fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let interrupt = Interrupt::watch(Reason::Failed)?;
     let outbound = outbound_settings()?;
-    let settings = http_settings(outbound.policy.clone())?;
+    let policy = args.identity.policy()?;
+    let secrets = TokenSecrets::read()?;
     let bootstrap = environment::parsed("HOGSEND_BOOTSTRAP_API_KEY", "true or false")?.unwrap_or(true);
     let address = address(&args)?;
     let definitions = definitions::for_start(args.definitions.as_deref())?;
     let data = args.data_dir.create()?;
+    let settings = http_settings(outbound.policy.clone(), secrets.keys(&data)?)?;
     let listener = bind(address)?;
-    let options = Options { definitions, outbound: Some(outbound), ..Options::new(data) };
+    let options = Options { definitions, policy, outbound: Some(outbound), ..Options::new(data) };
     actix_web::rt::System::new().block_on(serve(options, settings, listener, bootstrap, interrupt))
 }
 

@@ -6,6 +6,7 @@
 //!   log/                  the only truth
 //!   secrets/identity.key  hashes identity keys; back it up with the log
 //!   secrets/data-keys     seal what is personal, one key per contact; back it up apart from the log
+//!   secrets/tokens.key    seals identity tokens, unless MAINSPRING_SECRET does
 //!   read-models/          can be deleted and comes back equal
 //!   snapshots.sqlite      can be deleted and comes back equal
 //! ```
@@ -94,5 +95,10 @@ impl DataDir {
     /// The secret under which identity keys are hashed. A log without records gets one.
     pub fn identity_secret(&self, records: u64) -> anyhow::Result<[u8; 32]> {
         secrets::identity(&self.path.join("secrets/identity.key"), records == 0)
+    }
+
+    /// The secret under which identity tokens are sealed; made if there is none.
+    pub fn token_secret(&self) -> anyhow::Result<[u8; 32]> {
+        secrets::tokens(&self.path.join("secrets/tokens.key"))
     }
 }

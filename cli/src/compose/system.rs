@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
-use mainspring_actors::{Clock, Engine, SystemClock};
+use mainspring_actors::{Clock, Engine, SystemClock, contact::Policy};
 use mainspring_eventlog::{
     EventLog,
     embedded::{EmbeddedLog, SqliteSnapshots},
@@ -31,6 +31,8 @@ pub struct Options {
     pub definitions: Option<Vec<BucketDefinition>>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Limits and settings of contacts.
+    pub policy: Policy,
     /// How many threads host contacts; `None` chooses by the machine.
     pub shards: Option<usize>,
     /// Whether what is personal is sealed; only a benchmark has a reason not to.
@@ -45,6 +47,7 @@ impl Options {
         Self {
             data,
             definitions: None,
+            policy: Policy::default(),
             clock: Arc::new(SystemClock::default()),
             shards: None,
             sealed: true,
@@ -97,6 +100,7 @@ impl System {
         );
         settings.definitions = options.definitions;
         settings.data_keys = options.sealed.then_some(data_keys);
+        settings.policy = options.policy;
         settings.shards = options.shards.unwrap_or(settings.shards);
         let engine = Engine::start(settings).await.context("the engine cannot start")?;
         keep_erased(&engine, &read_models).await.context("the erased cannot be kept erased")?;

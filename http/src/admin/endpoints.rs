@@ -134,7 +134,7 @@ pub(super) async fn list(state: Data<AppState>, request: HttpRequest) -> Result<
 fn read_types(reader: &mut Members<'_>, required: bool) -> Option<Vec<String>> {
     let types = reader.texts("eventTypes", required)?;
     if types.iter().any(|name| !is_subscription(name)) {
-        let known: Vec<&str> = mainspring_schemas::catalog::subscribable_types().collect();
+        let known: Vec<&str> = mainspring_schemas::catalog::subscribable().collect();
         reader.issues.invalid_value("eventTypes", &known);
     }
     Some(types)

@@ -25,11 +25,20 @@ use crate::{
 /// Registers the routes. Fixed paths come before those with an id in the same place.
 pub(crate) fn configure(config: &mut web::ServiceConfig) {
     config
-        .service(resource("/v1/admin/contacts", Plane::Admin, "GET, HEAD").route(get().to(contacts::list)))
         .service(
-            resource("/v1/admin/contacts/{id}", Plane::Admin, "DELETE, GET, HEAD")
+            resource("/v1/admin/contacts", Plane::Admin, "GET, HEAD, POST")
+                .route(get().to(contacts::list))
+                .route(web::post().to(contacts::create)),
+        )
+        .service(
+            resource("/v1/admin/contacts/{id}", Plane::Admin, "DELETE, GET, HEAD, PATCH")
                 .route(get().to(contacts::one))
+                .route(web::patch().to(contacts::edit))
                 .route(web::delete().to(contacts::delete)),
+        )
+        .service(
+            resource("/v1/admin/contacts/{id}/timeline", Plane::Admin, "GET, HEAD")
+                .route(get().to(contacts::timeline)),
         )
         .service(
             resource("/v1/admin/contacts/{id}/buckets", Plane::Admin, "GET, HEAD")

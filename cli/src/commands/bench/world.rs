@@ -16,7 +16,7 @@ use mainspring_actors::{
     access::NewKey,
     api::{EngineError, Identity, IngestCall},
 };
-use mainspring_http::{AppState, Settings};
+use mainspring_http::{AppState, Settings, identify::TokenKeys};
 use mainspring_outbound::settings::Settings as OutboundSettings;
 use mainspring_schemas::{
     definition::BucketDefinition,
@@ -48,7 +48,7 @@ pub struct World {
 
 /// Settings of the edge, those of `serve`.
 pub fn settings() -> Settings {
-    Settings::new(Arc::new(|_| Ok(())))
+    Settings::new(Arc::new(|_| Ok(())), TokenKeys::new(b"for the benchmark only", []))
 }
 
 /// Settings of deliveries, those of `serve`, with receivers of this machine allowed.

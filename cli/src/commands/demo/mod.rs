@@ -22,7 +22,7 @@ use std::{
 use actix_web::web::Data;
 use anyhow::Context;
 use mainspring_actors::{access::NewKey, entropy::Entropy};
-use mainspring_http::{AppState, Settings as HttpSettings};
+use mainspring_http::{AppState, Settings as HttpSettings, identify::TokenKeys};
 use mainspring_outbound::{secret::Key, settings::Settings as OutboundSettings};
 use mainspring_schemas::{
     definition::{BucketDefinition, assemble},
@@ -149,7 +149,7 @@ async fn demonstrate(args: &Args, data: DataDir, mut interrupt: Interrupt) -> an
     let address = front.local_addr()?;
     let policy = outbound().policy;
     let check = move |url: &str| policy.check_url(url).map(|_| ()).map_err(|refusal| refusal.to_string());
-    let settings = HttpSettings::new(Arc::new(check));
+    let settings = HttpSettings::new(Arc::new(check), TokenKeys::new(&Entropy::default().bytes::<32>(), []));
     let state = Data::new(AppState::new(system.engine.clone(), system.read_models.clone(), settings));
     let server = mainspring_http::serve(state, front)?;
     let edge = server.handle();

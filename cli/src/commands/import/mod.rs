@@ -26,7 +26,7 @@ use mainspring_schemas::Timestamp;
 
 pub use self::run::run;
 use super::places::DataDirArgument;
-use crate::instant;
+use crate::{identity::IdentityArguments, instant};
 
 /// Imports events from a file. The server must not be running.
 #[derive(Debug, clap::Args)]
@@ -40,6 +40,8 @@ pub struct Args {
     /// Definitions of buckets [env: DEFINITIONS_DIR] [default: ./definitions]
     #[arg(long, value_name = "DIR")]
     definitions: Option<PathBuf>,
+    #[command(flatten)]
+    identity: IdentityArguments,
     #[command(flatten)]
     data_dir: DataDirArgument,
     /// Which time decides

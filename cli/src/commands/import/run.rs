@@ -2,7 +2,7 @@
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
-use mainspring_actors::{Clock, ManualClock, SystemClock};
+use mainspring_actors::{Clock, ManualClock, SystemClock, contact::Policy};
 use mainspring_schemas::{Timestamp, definition::BucketDefinition};
 
 use super::{
@@ -57,15 +57,17 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let until = args.until.or_else(|| history.newest());
     let counts = |at: Option<Timestamp>| until.is_none_or(|until| at.is_none_or(|at| at <= until));
     let wanted = history.records.partition_point(|(at, _)| counts(*at));
+    let policy = args.identity.policy()?;
     let data = args.data_dir.create()?;
     let task = Task { args, history, wanted, until, interrupt };
-    actix_web::rt::System::new().block_on(import(task, data, definitions))
+    actix_web::rt::System::new().block_on(import(task, data, definitions, policy))
 }
 
 async fn import(
     task: Task,
     data: DataDir,
     definitions: Option<Vec<BucketDefinition>>,
+    policy: Policy,
 ) -> anyhow::Result<ExitCode> {
     // On the data's clock nothing happens before the first record.
     let manual = Arc::new(ManualClock::new(task.history.oldest().unwrap_or_default()));
@@ -74,7 +76,7 @@ async fn import(
         ClockChoice::Wall => Arc::new(SystemClock::default()),
     };
     let shards = task.args.shards.map(usize::from);
-    let system = System::open(Options { definitions, clock, shards, ..Options::new(data) }).await?;
+    let system = System::open(Options { definitions, policy, clock, shards, ..Options::new(data) }).await?;
     let course = course(&task, &system, &manual).await;
     let outcome = match course {
         Ok(Course::Through(fed)) => through(&task, &system, &fed).await,

@@ -1,6 +1,7 @@
 //! What callers see on the wire: requests and their answers, by the ids of the contract.
 
 mod access;
+mod admin_contacts;
 mod bucket_members;
 mod buckets;
 mod contact_buckets;
@@ -8,6 +9,8 @@ mod contacts;
 mod conventions;
 mod events;
 mod gzip;
+mod identify;
+mod policies;
 mod webhooks;
 
 use serde_json::{Value, json};

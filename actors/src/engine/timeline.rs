@@ -1,0 +1,165 @@
+//! A contact's history made readable: its own stream and those of all it absorbed, as one (CT-85, MC-30).
+
+use std::{cmp::Reverse, collections::BinaryHeap};
+
+use compact_str::format_compact;
+use mainspring_eventlog::Position;
+use mainspring_schemas::{
+    BucketId, ContactId, RecordId, StreamName, Timestamp, event::contact::ContactEvent,
+};
+use serde_json::json;
+
+use super::Engine;
+use crate::api::{EngineError, Timeline, TimelineEvent};
+
+/// Records read at a time.
+const PAGE: usize = 1024;
+
+/// An event with its place among all others: by when it happened, then by when it was recorded.
+struct Placed {
+    place: (Timestamp, Position),
+    event: TimelineEvent,
+}
+
+impl PartialEq for Placed {
+    fn eq(&self, other: &Self) -> bool {
+        self.place == other.place
+    }
+}
+
+impl Eq for Placed {}
+
+impl PartialOrd for Placed {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Placed {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.place.cmp(&other.place)
+    }
+}
+
+/// The newest entries of a history that may be much longer.
+struct Newest {
+    room: usize,
+    oldest_first: BinaryHeap<Reverse<Placed>>,
+    total: u64,
+}
+
+impl Newest {
+    fn add(&mut self, placed: Placed) {
+        self.total += 1;
+        self.oldest_first.push(Reverse(placed));
+        if self.oldest_first.len() > self.room {
+            self.oldest_first.pop();
+        }
+    }
+
+    /// What is left after the `offset` newest, newest first.
+    fn page(self, offset: usize) -> Timeline {
+        let sorted = self.oldest_first.into_sorted_vec();
+        let events = sorted.into_iter().skip(offset).map(|Reverse(placed)| placed.event).collect();
+        Timeline { events, total: self.total }
+    }
+}
+
+/// What a record shows as: an application event, or an announced transition, which is one too (BK-100).
+fn shown(id: RecordId, event: ContactEvent) -> Option<TimelineEvent> {
+    let transition = |verb: &str, bucket: &BucketId, at, properties: serde_json::Value| TimelineEvent {
+        id,
+        at,
+        name: format_compact!("bucket:{verb}:{bucket}"),
+        properties: properties.as_object().cloned().unwrap_or_default(),
+    };
+    match event {
+        ContactEvent::EventRecorded(event) => {
+            Some(TimelineEvent { id, at: event.occurred_at, name: event.name, properties: event.properties })
+        }
+        ContactEvent::BucketEntered(entered) if entered.announced => {
+            let properties = json!({
+                "bucketId": entered.bucket, "bucketName": entered.bucket_name, "userId": entered.user_key,
+                "transition": "entered", "source": entered.source.as_str(), "entryCount": entered.epoch,
+            });
+            Some(transition("entered", &entered.bucket, entered.at, properties))
+        }
+        ContactEvent::BucketLeft(left) if left.announced => {
+            let properties = json!({
+                "bucketId": left.bucket, "bucketName": left.bucket_name, "userId": left.user_key,
+                "transition": "left", "source": left.source.as_str(), "entryCount": left.epoch,
+                "reason": left.reason.as_str(),
+            });
+            Some(transition("left", &left.bucket, left.at, properties))
+        }
+        _ => None,
+    }
+}
+
+impl Engine {
+    /// The events of a contact and of all it absorbed, newest `occurredAt` first; `None` if nobody answers for the id.
+    /// Takes time in proportion to the whole history, and memory for `offset + limit` events.
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    pub async fn timeline(
+        &self,
+        contact: ContactId,
+        limit: usize,
+        offset: usize,
+    ) -> Result<Option<Timeline>, EngineError> {
+        let Some(state) = self.state(contact).await? else { return Ok(None) };
+        let mut newest =
+            Newest { room: offset.saturating_add(limit), oldest_first: BinaryHeap::new(), total: 0 };
+        for member in state.id.iter().chain(&state.aliases) {
+            self.read_history(*member, &mut newest).await?;
+        }
+        Ok(Some(newest.page(offset)))
+    }
+
+    async fn read_history(&self, contact: ContactId, newest: &mut Newest) -> Result<(), EngineError> {
+        let unreadable = |error: &dyn std::fmt::Display| EngineError::LogFailed(error.to_string());
+        let stream = StreamName::contact(contact);
+        let mut next = 0;
+        loop {
+            let records =
+                self.log().read_stream(&stream, next, PAGE).await.map_err(|error| unreadable(&error))?;
+            for record in &records {
+                next = record.version + 1;
+                let event = ContactEvent::decode(&record.event_type, record.schema_version, &record.payload)
+                    .map_err(|error| unreadable(&error))?;
+                if let Some(event) = shown(record.id, event) {
+                    newest.add(Placed { place: (event.at, record.position), event });
+                }
+            }
+            if records.len() < PAGE {
+                return Ok(());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use compact_str::CompactString;
+    use mainspring_schemas::Properties;
+
+    use super::*;
+
+    #[test]
+    fn ct_85_a_page_holds_the_newest_and_counts_all() {
+        let mut newest = Newest { room: 3, oldest_first: BinaryHeap::new(), total: 0 };
+        for (at, position) in [(5, 0), (1, 1), (5, 2), (9, 3), (2, 4)] {
+            let event = TimelineEvent {
+                id: RecordId(uuid::Uuid::from_u128(position.into())),
+                at: Timestamp(at),
+                name: CompactString::const_new("x"),
+                properties: Properties::new(),
+            };
+            newest.add(Placed { place: (event.at, position), event });
+        }
+        let page = newest.page(1);
+        let positions: Vec<u128> = page.events.iter().map(|event| event.id.0.as_u128()).collect();
+        assert_eq!((positions, page.total), (vec![2, 0], 5));
+    }
+}

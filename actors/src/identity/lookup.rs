@@ -1,0 +1,148 @@
+//! Whom a supplied key designates (KE-24).
+
+use compact_str::CompactString;
+use mainspring_eventlog::Expected;
+use mainspring_schemas::{
+    ContactId,
+    identity::{IdentityKey, KeyKind},
+};
+
+use super::{
+    directory::{Directory, DirectoryError, Standing},
+    plan::Found,
+};
+
+/// A supplied key, whom it designates, and what a claim of it must expect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LookedUp {
+    /// The key and its owner.
+    pub found: Found,
+    /// What the key's stream looks like.
+    pub expected: Expected,
+}
+
+impl LookedUp {
+    /// A contact named by its id: it is designated, and nothing is attached (KE-23).
+    pub fn by_id(contact: ContactId) -> Self {
+        let value = CompactString::from(contact.to_string());
+        let key = IdentityKey { kind: KeyKind::External, value };
+        Self { found: Found { key, owner: Some(contact), attaches: false }, expected: Expected::Any }
+    }
+}
+
+/// The id a `userId` spells, in any letter case.
+fn as_contact_id(key: &IdentityKey) -> Option<ContactId> {
+    (key.kind == KeyKind::External).then(|| key.value.parse().ok()).flatten()
+}
+
+/// A `discord:<digits>` user id designates a Discord key.
+fn as_discord_key(key: &IdentityKey) -> Option<IdentityKey> {
+    let digits = key.value.strip_prefix("discord:")?;
+    let is_id = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    (key.kind == KeyKind::External && is_id)
+        .then(|| IdentityKey { kind: KeyKind::Discord, value: CompactString::from(digits) })
+}
+
+impl Directory {
+    /// A `userId` is an external key first, then a contact's id, an anonymous key, a Discord spelling.
+    ///
+    /// # Errors
+    /// See [`DirectoryError`].
+    pub async fn look_up(&self, key: &IdentityKey) -> Result<LookedUp, DirectoryError> {
+        let own = self.owner(key).await?;
+        let found = |owner, attaches| LookedUp {
+            found: Found { key: key.clone(), owner, attaches },
+            expected: own.expected,
+        };
+        if own.contact.is_some() || key.kind != KeyKind::External {
+            return Ok(found(own.contact, true));
+        }
+        if let Some(id) = as_contact_id(key)
+            && let Some(contact) = self.answers_for(id).await?
+        {
+            return Ok(found(Some(contact), false));
+        }
+        for other in other_spellings(key) {
+            if let Some(contact) = self.owner(&other).await?.contact {
+                return Ok(found(Some(contact), false));
+            }
+        }
+        Ok(found(None, true))
+    }
+
+    /// All keys of a call, in attach order. An anonymous id that nobody owns and that is another contact's id of
+    /// another kind is left out: it is no anonymous key.
+    ///
+    /// # Errors
+    /// See [`DirectoryError`].
+    pub async fn look_up_all<'k>(
+        &self,
+        keys: impl IntoIterator<Item = &'k IdentityKey>,
+    ) -> Result<Vec<LookedUp>, DirectoryError> {
+        let mut all: Vec<LookedUp> = Vec::new();
+        for key in keys {
+            let looked_up = self.look_up(key).await?;
+            if key.kind == KeyKind::Anonymous
+                && looked_up.found.owner.is_none()
+                && let Some(other) = self.disguised(key).await?
+                && !all.iter().any(|item| item.found.owner == Some(other))
+            {
+                tracing::info!(kind = key.kind.as_str(), contact = %other, "identity.claim.refused");
+                continue;
+            }
+            all.push(looked_up);
+        }
+        Ok(all)
+    }
+
+    /// Whose id of another kind an anonymous value is.
+    async fn disguised(&self, key: &IdentityKey) -> Result<Option<ContactId>, DirectoryError> {
+        let external = IdentityKey { kind: KeyKind::External, value: key.value.clone() };
+        if let Some(contact) = self.owner(&external).await?.contact {
+            return Ok(Some(contact));
+        }
+        if let Some(id) = as_contact_id(&external) {
+            return self.answers_for(id).await;
+        }
+        for kind in [KeyKind::Email, KeyKind::Discord] {
+            let possible = match kind {
+                KeyKind::Email => key.value.contains('@'),
+                _ => key.value.bytes().all(|b| b.is_ascii_digit()),
+            };
+            if let Some(other) = IdentityKey::new(kind, &key.value).filter(|_| possible)
+                && let Some(contact) = self.owner(&other).await?.contact
+            {
+                return Ok(Some(contact));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What became of the contact that a `userId` designates or designated (TK-20).
+    ///
+    /// # Errors
+    /// See [`DirectoryError`].
+    pub async fn standing_of(&self, user_id: &IdentityKey) -> Result<Standing, DirectoryError> {
+        if let Some(contact) = self.look_up(user_id).await?.found.owner {
+            return Ok(Standing::Live(contact));
+        }
+        if let Some(id) = as_contact_id(user_id)
+            && self.standing(id).await? == Standing::Deleted
+        {
+            return Ok(Standing::Deleted);
+        }
+        for key in std::iter::once(user_id.clone()).chain(other_spellings(user_id)) {
+            // Nobody owns it, and yet it has a stream: its owner was deleted.
+            if self.owner(&key).await?.expected != Expected::NoStream {
+                return Ok(Standing::Deleted);
+            }
+        }
+        Ok(Standing::Unknown)
+    }
+}
+
+/// What else a `userId` may be that is no contact's id.
+fn other_spellings(user_id: &IdentityKey) -> impl Iterator<Item = IdentityKey> {
+    let anonymous = IdentityKey { kind: KeyKind::Anonymous, value: user_id.value.clone() };
+    std::iter::once(anonymous).chain(as_discord_key(user_id))
+}

@@ -1,0 +1,123 @@
+//! Clients that insist: each call is repeated until it is answered, after refusals and across crashes.
+
+use std::sync::Arc;
+
+use mainspring_actors::api::{EngineError, Identity, IngestCall, UpsertCall};
+use mainspring_schemas::{ContactId, event::contact::Via};
+use parking_lot::Mutex;
+use serde_json::json;
+
+use super::World;
+use crate::world::event;
+
+/// How many calls each client makes.
+const CALLS: usize = 8;
+
+/// A call that was answered.
+pub struct Done {
+    /// Its unique name: of the event, or of the property that was set.
+    pub name: String,
+    /// The keys it named somebody by.
+    pub identity: Identity,
+    /// What it was, and what became of it.
+    pub what: What,
+}
+
+/// What became of a call.
+pub enum What {
+    /// An event of this contact, stored by this call or an earlier try.
+    Event(ContactId),
+    /// A property of this contact.
+    Property(ContactId),
+    /// This contact is deleted, by this call or an earlier try; or there was none.
+    Deleted(Option<ContactId>),
+}
+
+/// Who is called: mostly by keys that others use too.
+fn somebody(world: &World, done: &Mutex<Vec<Done>>) -> Identity {
+    let disk = &world.disk;
+    let mut keys = Vec::new();
+    for (kind, values, percent) in [("u", 3, 55), ("e", 4, 55), ("d", 2, 15), ("v", 3, 40)] {
+        if disk.chance(100) < percent && (kind != "v" || world.weather.weak_keys) {
+            keys.push(format!("{kind}{}", disk.chance(values)));
+        }
+    }
+    if !keys.iter().any(|key| key.starts_with(['u', 'e'])) {
+        keys.insert(0, format!("e{}", disk.chance(4)));
+    }
+    let mut identity = event(&keys.join(" "), "x").identity;
+    if world.weather.weak_keys && disk.chance(100) < 20 {
+        let done = done.lock();
+        let known: Vec<ContactId> = done.iter().filter_map(Done::contact).collect();
+        if !known.is_empty() {
+            // Back under a contact's id, which may be merged away or deleted by now, or under an anonymous id.
+            let id = known[disk.chance(known.len() as u64) as usize].to_string();
+            let old = if disk.chance(3) == 0 { format!("v{}", disk.chance(3)) } else { id };
+            identity = Identity::new(Some(&old), None, None);
+        }
+    }
+    identity
+}
+
+impl Done {
+    /// Whom the call ended at.
+    pub fn contact(&self) -> Option<ContactId> {
+        match self.what {
+            What::Event(contact) | What::Property(contact) => Some(contact),
+            What::Deleted(contact) => contact,
+        }
+    }
+}
+
+/// Asserts that a refusal is one that the weather explains (RS-84: no 5xx), and lets some time pass.
+async fn bear(world: &World, error: &EngineError, name: &str) {
+    assert!(world.excuses_failures(), "{name} was refused without a reason: {error}");
+    world.disk.linger(12).await;
+}
+
+async fn store(world: &World, identity: &Identity, name: &str) -> What {
+    let call =
+        IngestCall { identity: identity.clone(), idempotency_key: Some(name.into()), ..event("", name) };
+    loop {
+        match world.engine().ingest(call.clone()).await {
+            Ok(outcome) => return What::Event(outcome.contact_id),
+            Err(error) => bear(world, &error, name).await,
+        }
+    }
+}
+
+async fn set(world: &World, identity: &Identity, name: &str) -> What {
+    let properties = json!({ name: true }).as_object().cloned().unwrap();
+    let call = UpsertCall { identity: identity.clone(), properties, via: Via::Attached, trace: None };
+    loop {
+        match world.engine().upsert(call.clone()).await {
+            Ok(outcome) => return What::Property(outcome.id),
+            Err(error) => bear(world, &error, name).await,
+        }
+    }
+}
+
+async fn delete(world: &World, identity: &Identity, name: &str) -> What {
+    loop {
+        match world.engine().delete(identity).await {
+            Ok(deletion) => return What::Deleted(Some(deletion.contact)),
+            Err(EngineError::NotFound | EngineError::DifferentContacts) => return What::Deleted(None),
+            Err(error) => bear(world, &error, name).await,
+        }
+    }
+}
+
+/// Makes calls one after the other, each with its own property or event.
+pub async fn client(world: Arc<World>, number: usize, done: Arc<Mutex<Vec<Done>>>) {
+    for call in 0..CALLS {
+        world.disk.linger(10).await;
+        let name = format!("c{number}-{call}");
+        let identity = somebody(&world, &done);
+        let what = match world.disk.chance(100) {
+            0..15 if world.weather.deletions => delete(&world, &identity, &name).await,
+            15..45 => set(&world, &identity, &name).await,
+            _ => store(&world, &identity, &name).await,
+        };
+        done.lock().push(Done { name, identity, what });
+    }
+}
