@@ -292,7 +292,7 @@ impl Progress<'_> {
         Outcome::Looked
     }
 
-    fn delete(&mut self) -> Outcome {
+    pub(super) fn delete(&mut self) -> Outcome {
         let now = self.turn.now;
         let active: Vec<BucketId> =
             self.state.standings.iter().filter(|s| s.stay.is_some()).map(|s| s.bucket.clone()).collect();

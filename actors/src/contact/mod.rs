@@ -15,6 +15,7 @@ mod decide;
 mod membership;
 mod merge;
 mod occurrences;
+mod replay;
 mod snapshot;
 mod state;
 
@@ -22,5 +23,6 @@ pub use apply::{Meta, apply};
 pub use command::{Call, Command, Decision, NewEvent, Outcome, Policy, Taken};
 pub use decide::{Turn, decide, take};
 pub use occurrences::Occurrences;
+pub use replay::{Moment, Replay};
 pub use snapshot::{SNAPSHOT_SCHEMA, from_snapshot, to_snapshot};
 pub use state::{ContactState, Fate, HeldKey, Remembered, Standing, Stay, digest_of};

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::harness::{HOUR, Person, T0, definitions};
 
 /// What may stand in a random definition set; each is one idea.
-const POOL: [&str; 12] = [
+pub const POOL: [&str; 12] = [
     "criteria: {event: a, within: 3h, exists: true}",
     "criteria: {event: a, within: 5h, exists: false}",
     "criteria: {all: [{event: a, exists: true}, {event: a, within: 4h, exists: false}]}",
