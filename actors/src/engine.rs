@@ -1,6 +1,7 @@
 //! The handle to everything: resolves calls, sends them to their contacts, and answers when the log has them.
 
 mod call;
+mod history;
 mod resolve;
 mod start;
 mod wakes;
@@ -18,6 +19,7 @@ use tokio::sync::oneshot;
 
 pub use self::{
     call::{Deletion, Pending, Timing},
+    history::WhyError,
     start::{Options, StartError},
 };
 use crate::{

@@ -29,7 +29,7 @@ pub(super) fn announces(rule: &Rule, standing: Option<&Standing>, at: Timestamp)
 }
 
 /// The next instant at which the clock alone can change this contact's standing with the bucket, after `from`.
-fn next_look(rule: &Rule, state: &ContactState, from: Timestamp) -> Option<Timestamp> {
+pub(crate) fn next_look(rule: &Rule, state: &ContactState, from: Timestamp) -> Option<Timestamp> {
     let stay = state.stay(rule.bucket());
     let by_criteria =
         if stay.is_some() || rule.clock_joins { next_change(&rule.criteria, state, from) } else { None };

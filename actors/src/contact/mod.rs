@@ -22,6 +22,7 @@ mod state;
 pub use apply::{Meta, apply};
 pub use command::{Call, Command, Decision, NewEvent, Outcome, Policy, Taken};
 pub use decide::{Turn, decide, take};
+pub(crate) use membership::next_look;
 pub use occurrences::Occurrences;
 pub use replay::{Moment, Replay};
 pub use snapshot::{SNAPSHOT_SCHEMA, from_snapshot, to_snapshot};

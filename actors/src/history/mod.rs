@@ -4,6 +4,7 @@
 //! while nobody looked is true from its due instant on, however late it was written.
 
 mod members;
+mod why;
 
 use mainspring_eventlog::{EventLog, LogError, Recorded};
 use mainspring_schemas::{
@@ -12,7 +13,11 @@ use mainspring_schemas::{
     event::{BucketEvent, ContactEvent},
 };
 
-pub use self::members::{Member, Members};
+pub(crate) use self::why::why;
+pub use self::{
+    members::{Member, Members},
+    why::{Because, CurrentStay, DefinitionInForce, Why},
+};
 use crate::{
     bucket::BucketState,
     contact::{ContactState, Meta, apply},

@@ -6,6 +6,7 @@ mod backtest;
 mod engine_identity;
 mod engine_time;
 mod harness;
+mod history;
 mod identity_model;
 mod membership_model;
 mod membership_scenarios;

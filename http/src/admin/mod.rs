@@ -10,6 +10,7 @@ mod deliveries;
 mod endpoints;
 mod metrics;
 mod reading;
+mod why;
 
 use actix_web::web;
 
@@ -30,6 +31,10 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
         .service(
             resource("/v1/admin/contacts/{id}/buckets", Plane::Admin, "GET, HEAD")
                 .route(get().to(contacts::stays)),
+        )
+        .service(
+            resource("/v1/admin/contacts/{id}/buckets/{bucket}/why", Plane::Admin, "GET, HEAD")
+                .route(get().to(why::why)),
         )
         .service(resource("/v1/admin/buckets", Plane::Admin, "GET, HEAD").route(get().to(buckets::list)))
         .service(
