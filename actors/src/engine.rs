@@ -2,6 +2,7 @@
 
 mod call;
 mod history;
+mod preview;
 mod resolve;
 mod start;
 mod wakes;
@@ -20,6 +21,7 @@ use tokio::sync::oneshot;
 pub use self::{
     call::{Deletion, Pending, Timing},
     history::WhyError,
+    preview::{Match, Preview},
     start::{Options, StartError},
 };
 use crate::{

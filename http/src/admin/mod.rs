@@ -9,6 +9,7 @@ mod contacts;
 mod deliveries;
 mod endpoints;
 mod metrics;
+mod preview;
 mod reading;
 mod why;
 
@@ -37,6 +38,10 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
                 .route(get().to(why::why)),
         )
         .service(resource("/v1/admin/buckets", Plane::Admin, "GET, HEAD").route(get().to(buckets::list)))
+        .service(
+            resource("/v1/admin/buckets/preview", Plane::Admin, "POST")
+                .route(web::post().to(preview::preview)),
+        )
         .service(
             resource("/v1/admin/buckets/{id}", Plane::Admin, "GET, HEAD, PATCH")
                 .route(get().to(buckets::one))

@@ -5,6 +5,7 @@ mod buckets;
 mod contacts;
 mod conventions;
 mod events;
+mod foresight;
 mod gzip;
 mod webhooks;
 
