@@ -10,5 +10,6 @@ mod history;
 mod identity_model;
 mod membership_model;
 mod membership_scenarios;
+mod preview;
 mod random;
 mod world;
