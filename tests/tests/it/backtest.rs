@@ -53,7 +53,7 @@ fn a_backtest_of_what_was_in_force_gives_the_figures_of_the_import() {
         UNTIL,
         "--json",
     ]);
-    let before = head(data);
+    let written = head(data);
     for bucket in ["lapsed", "power-buyer", "repeat-buyer"] {
         let file = format!("{definitions}/{bucket}.yaml");
         let arguments = ["backtest", "--definition", &file, "--until", UNTIL, "--data-dir", data, "--json"];
@@ -82,6 +82,22 @@ fn a_backtest_of_what_was_in_force_gives_the_figures_of_the_import() {
         assert_eq!(count.trim(), at["total"].to_string());
     }
 
+    // The third customer ordered on January 2, March 30 and April 2.
+    let was = |at| document(&["at", at, "contact", "00003", "--data-dir", data, "--json"]);
+    assert_eq!(was("1997-01-01T23:59:59Z")["fate"], json!("absent"));
+    for (at, buckets) in [
+        ("1997-03-29", vec![]),
+        ("1997-03-30", vec!["repeat-buyer"]),
+        ("1997-09-30", vec!["lapsed", "repeat-buyer"]),
+    ] {
+        let then = was(at);
+        let stays: Vec<&str> =
+            then["stays"].as_array().unwrap().iter().map(|stay| stay["bucketId"].as_str().unwrap()).collect();
+        assert_eq!((then["keys"][0]["value"].as_str(), stays), (Some("00003"), buckets), "{at}");
+    }
+    let nobody = binary::run(&["at", "1997-03-30", "contact", "nobody", "--data-dir", data]);
+    assert_eq!(nobody.status.code(), Some(2));
+
     let changed = directory.path().join("changed.yaml");
     let text = "id: power-buyer\nname: Power buyer\nenabled: true\n\
                 criteria: {event: order.placed, within: 30d, count: {gte: 2}}\n";
@@ -99,7 +115,7 @@ fn a_backtest_of_what_was_in_force_gives_the_figures_of_the_import() {
         shown.contains(&format!("{more} would be members and are none")) && shown.contains('█'),
         "{shown}"
     );
-    assert_eq!(head(data), before, "nothing was written");
+    assert_eq!(head(data), written, "nothing was written");
 }
 
 #[test]
