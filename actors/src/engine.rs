@@ -4,6 +4,8 @@ mod call;
 mod delete;
 mod erase;
 mod find;
+mod history;
+mod preview;
 mod resolve;
 mod start;
 mod timeline;
@@ -25,6 +27,8 @@ pub use self::{
     call::{Pending, Timing},
     delete::Deletion,
     erase::Erased,
+    history::WhyError,
+    preview::{Match, Preview},
     start::{Hosting, Options, StartError},
 };
 use crate::{

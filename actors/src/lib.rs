@@ -6,12 +6,14 @@
 
 pub mod access;
 pub mod api;
+pub mod backtest;
 pub mod bucket;
 pub mod clock;
 pub mod contact;
 pub mod endpoint;
 pub mod engine;
 pub mod entropy;
+pub mod history;
 pub mod identity;
 pub mod population;
 pub mod rules;

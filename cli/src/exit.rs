@@ -2,7 +2,7 @@
 
 use std::{fmt, process::ExitCode};
 
-use mainspring_actors::engine::StartError;
+use mainspring_actors::{engine::StartError, history::HistoryError};
 use mainspring_eventlog::LogError;
 use mainspring_projections::ProjectionError;
 use mainspring_schemas::codec::DecodeError;
@@ -86,6 +86,12 @@ fn of_cause(error: &(dyn std::error::Error + 'static)) -> Option<Reason> {
             ProjectionError::Log(error) => of_log(error),
             ProjectionError::Interrupted => Some(Reason::Interrupted),
             _ => None,
+        };
+    }
+    if let Some(error) = error.downcast_ref::<HistoryError>() {
+        return match error {
+            HistoryError::Log(error) => of_log(error),
+            HistoryError::Decode(error) => Some(of_decode(error)),
         };
     }
     if let Some(error) = error.downcast_ref::<LogError>() {

@@ -5,8 +5,9 @@
 use mainspring_schemas::{
     Timestamp,
     criteria::{
-        Composite, CompositeOperator, CountOperator, Criteria, EventCheck, EventLeaf, Facts, Number,
-        PropertyLeaf, PropertyOperator, Scalar, criteria_hash, evaluate, next_change, read_json, validate,
+        Composite, CompositeOperator, CountOperator, Criteria, EventCheck, EventLeaf, Explanation, Facts,
+        Number, PropertyLeaf, PropertyOperator, Scalar, criteria_hash, evaluate, explain, next_change,
+        read_json, validate,
     },
     duration::DurationSpec,
 };
@@ -174,6 +175,38 @@ fn windowed_truths(criteria: &Criteria, history: &History, now: i64) -> Vec<bool
     truths
 }
 
+/// Every node of the tree beside its explanation.
+fn paired<'t>(
+    criteria: &'t Criteria,
+    explained: &'t Explanation,
+    visit: &mut impl FnMut(&'t Criteria, &'t Explanation),
+) {
+    visit(criteria, explained);
+    if let (Criteria::Composite(composite), Explanation::Composite(of)) = (criteria, explained) {
+        assert_eq!(composite.conditions.len(), of.conditions.len());
+        composite.conditions.iter().zip(&of.conditions).for_each(|(part, of)| paired(part, of, visit));
+    }
+}
+
+/// What an explanation observed beside the criteria themselves, taken out of its JSON.
+fn without_observations(value: Value) -> Value {
+    const OBSERVATIONS: [&str; 7] =
+        ["holds", "observed", "count", "windowStart", "newest", "lastOccurredAt", "changesAt"];
+    match value {
+        Value::Object(members) => members
+            .into_iter()
+            .filter(|(key, _)| !OBSERVATIONS.contains(&key.as_str()))
+            .map(
+                |(key, value)| {
+                    if key == "conditions" { (key, without_observations(value)) } else { (key, value) }
+                },
+            )
+            .collect(),
+        Value::Array(parts) => parts.into_iter().map(without_observations).collect(),
+        other => other,
+    }
+}
+
 /// The same criteria in short form, wherever there is one.
 fn shortened(criteria: &Criteria) -> Value {
     let long = || serde_json::to_value(criteria).unwrap();
@@ -237,6 +270,31 @@ proptest! {
             }
             prop_assert_eq!(evaluate(&tree, &history, Timestamp(instant)), answer);
         }
+    }
+
+    #[test]
+    fn bk_06_an_explanation_agrees_with_the_evaluation_at_every_node(
+        tree in trees(), history in histories(), now in -10..HORIZON,
+    ) {
+        let now = Timestamp(now);
+        let explained = explain(&tree, &history, now);
+        let mut changes = Vec::new();
+        let mut agree = true;
+        paired(&tree, &explained, &mut |part, of| {
+            agree &= of.holds() == evaluate(part, &history, now);
+            if let (Criteria::Event(leaf), Explanation::Event(seen)) = (part, of) {
+                let oldest = leaf.within.as_ref().map_or(i64::MIN, |within| now.0 - within.millis());
+                let all = history.occurrences(&leaf.event_name);
+                let counted: Vec<_> = all.iter().rev().filter(|at| at.0 >= oldest).copied().collect();
+                agree &= seen.count == counted.len() && counted.starts_with(&seen.newest);
+                agree &= seen.newest.len() == counted.len().min(10) && seen.last_occurred_at == all.last().copied();
+                changes.extend(seen.changes_at);
+            }
+        });
+        prop_assert!(agree, "{:?}", explained);
+        prop_assert_eq!(changes.into_iter().min(), next_change(&tree, &history, now));
+        let long = serde_json::to_value(&tree).unwrap();
+        prop_assert_eq!(without_observations(serde_json::to_value(&explained).unwrap()), long);
     }
 
     #[test]

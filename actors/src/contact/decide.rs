@@ -73,21 +73,7 @@ pub fn decide(
     command: Command,
     ids: &mut dyn FnMut() -> RecordId,
 ) -> Decision {
-    let mut progress = Progress {
-        reached: state.settled,
-        state,
-        turn,
-        ids,
-        events: Vec::new(),
-        entered: Vec::new(),
-        left: Vec::new(),
-        overdue_joins: Vec::new(),
-        causes: BTreeMap::new(),
-        cause: None,
-        touched: BTreeMap::new(),
-        generation: 0,
-        patched: false,
-    };
+    let mut progress = Progress::new(state, turn, ids);
     let elsewhere = match progress.state.fate {
         Fate::MergedInto(survivor) => Some(Outcome::Moved(survivor)),
         Fate::Deleted if !matches!(command, Command::Erase(_)) => Some(Outcome::Gone),
@@ -128,6 +114,31 @@ pub fn take(
     let version = state.version.map_or(0, |version| version + 1);
     apply(state, &event, Meta { contact, id, version, recorded_at: now, wake_at: None, definitions });
     (taken, event)
+}
+
+impl<'a> Progress<'a> {
+    /// A turn that has decided nothing yet.
+    pub(super) fn new(
+        state: &'a mut ContactState,
+        turn: Turn<'a>,
+        ids: &'a mut dyn FnMut() -> RecordId,
+    ) -> Self {
+        Self {
+            reached: state.settled,
+            state,
+            turn,
+            ids,
+            events: Vec::new(),
+            entered: Vec::new(),
+            left: Vec::new(),
+            overdue_joins: Vec::new(),
+            causes: BTreeMap::new(),
+            cause: None,
+            touched: BTreeMap::new(),
+            generation: 0,
+            patched: false,
+        }
+    }
 }
 
 impl Progress<'_> {
@@ -361,7 +372,7 @@ impl Progress<'_> {
         Outcome::Looked
     }
 
-    fn delete(&mut self) -> Outcome {
+    pub(super) fn delete(&mut self) -> Outcome {
         self.end_all_stays();
         let contact = self.state.public();
         let data = json!({

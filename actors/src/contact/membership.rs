@@ -14,7 +14,7 @@ use super::{
     reaction::{Occasion, Transition},
     state::{ContactState, Standing},
 };
-use crate::rules::Rule;
+use crate::rules::{Rule, Rules};
 
 /// Whether a join is announced (BK-85). Membership itself is never throttled.
 pub(super) fn announces(rule: &Rule, standing: Option<&Standing>, at: Timestamp) -> bool {
@@ -30,7 +30,7 @@ pub(super) fn announces(rule: &Rule, standing: Option<&Standing>, at: Timestamp)
 }
 
 /// The next instant at which the clock alone can change this contact's standing with the bucket, after `from`.
-fn next_look(rule: &Rule, state: &ContactState, from: Timestamp) -> Option<Timestamp> {
+pub(crate) fn next_look(rule: &Rule, state: &ContactState, from: Timestamp) -> Option<Timestamp> {
     let stay = state.stay(rule.bucket());
     let by_criteria =
         if stay.is_some() || rule.clock_joins { next_change(&rule.criteria, state, from) } else { None };
@@ -38,6 +38,18 @@ fn next_look(rule: &Rule, state: &ContactState, from: Timestamp) -> Option<Times
     let deferred = stay.entered_at.plus(rule.min_dwell);
     let deferral = (deferred > from && !evaluate(&rule.criteria, state, from)).then_some(deferred);
     [by_criteria, stay.max_dwell_at, deferral].into_iter().flatten().min()
+}
+
+/// Plans the looks of a copy of a contact that was read and not decided since, so that it can tell its deadlines.
+pub(crate) fn plan_looks(state: &mut ContactState, rules: &Rules) {
+    if state.agenda_revision == Some(rules.revision) {
+        return;
+    }
+    state.agenda.clear();
+    for (index, rule) in (0_u32..).zip(&rules.rules).filter(|(_, rule)| rule.enabled) {
+        let at = next_look(rule, state, state.settled);
+        state.agenda.plan(index, rule.bucket(), Subject::Membership, at);
+    }
 }
 
 impl Progress<'_> {

@@ -74,7 +74,11 @@ fn occurrences(loser: &ContactState) -> BTreeMap<compact_str::CompactString, Vec
     loser.occurrences.iter().map(|(name, instants)| (name.clone(), instants.to_vec())).collect()
 }
 
-fn standings(loser: &ContactState, staying: &mut Vec<mainspring_schemas::BucketId>) -> Vec<MovedStanding> {
+/// The loser's standings as they move; a bucket in `staying` has a stay already, which goes on (BK-240).
+pub(super) fn standings(
+    loser: &ContactState,
+    staying: &mut Vec<mainspring_schemas::BucketId>,
+) -> Vec<MovedStanding> {
     loser
         .standings
         .iter()

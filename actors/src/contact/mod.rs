@@ -17,12 +17,15 @@ mod membership;
 mod merge;
 mod occurrences;
 mod reaction;
+mod replay;
 mod snapshot;
 mod state;
 
 pub use apply::{Meta, apply};
 pub use command::{Call, Command, Decision, EmailUpdate, Erasure, NewEvent, Outcome, Policy, Taken};
 pub use decide::{Turn, decide, take};
+pub(crate) use membership::{next_look, plan_looks};
 pub use occurrences::Occurrences;
+pub use replay::{Moment, Replay};
 pub use snapshot::{SNAPSHOT_SCHEMA, from_snapshot, to_snapshot};
 pub use state::{ContactState, Fate, HeldKey, Remembered, Standing, Stay, digest_of};

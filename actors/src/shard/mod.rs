@@ -32,7 +32,7 @@ use self::{
 };
 use crate::{
     clock::Clock,
-    contact::{self, Command, Fate, Outcome, Policy, Turn},
+    contact::{self, Command, Fate, Outcome, Policy, Turn, plan_looks},
     entropy::Entropy,
     rules::Rules,
     writer::{Pledge, Stamp, contact_records},
@@ -186,7 +186,8 @@ impl Shard {
             Verb::Decide(decide) => self.decide(*decide),
             Verb::Take(take) => self.take(take),
             Verb::View(_, reply) => entity.after_durable(Box::new({
-                let state = entity.state.clone();
+                let mut state = entity.state.clone();
+                plan_looks(&mut state, &self.rules);
                 move |result| drop(reply.send(result.map(|()| Box::new(state)).map_err(Failure::from)))
             })),
         }

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// What may stand in a random definition set; each is one idea.
-const POOL: [&str; 12] = [
+pub const POOL: [&str; 12] = [
     "criteria: {event: a, within: 3h, exists: true}",
     "criteria: {event: a, within: 5h, exists: false}",
     "criteria: {all: [{event: a, exists: true}, {event: a, within: 4h, exists: false}]}",

@@ -30,26 +30,34 @@ use mainspring_schemas::{
 };
 use parking_lot::Mutex;
 
-/// A clock that only tests move, but for which timers are waited for.
-pub struct TestClock(AtomicI64);
+/// A clock that only tests move.
+pub struct TestClock {
+    now: AtomicI64,
+    /// Whether timers are waited for all the same; otherwise the test advances the engine.
+    live: bool,
+}
 
 impl TestClock {
     pub fn at(now: i64) -> Arc<Self> {
-        Arc::new(Self(AtomicI64::new(now)))
+        Arc::new(Self { now: AtomicI64::new(now), live: true })
+    }
+
+    pub fn by_hand(now: i64) -> Arc<Self> {
+        Arc::new(Self { now: AtomicI64::new(now), live: false })
     }
 
     pub fn set(&self, now: i64) {
-        self.0.store(now, Ordering::SeqCst);
+        self.now.store(now, Ordering::SeqCst);
     }
 }
 
 impl Clock for TestClock {
     fn now(&self) -> Timestamp {
-        Timestamp(self.0.load(Ordering::SeqCst))
+        Timestamp(self.now.load(Ordering::SeqCst))
     }
 
     fn is_live(&self) -> bool {
-        true
+        self.live
     }
 }
 

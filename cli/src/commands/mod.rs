@@ -1,11 +1,14 @@
 //! The commands, one module each.
 
+pub mod at;
+pub mod backtest;
 pub mod bench;
 pub mod check;
 pub mod contact;
 pub mod demo;
 pub mod import;
 pub mod keys;
+mod past;
 mod places;
 pub mod rebuild;
 pub mod serve;

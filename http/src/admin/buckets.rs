@@ -13,7 +13,6 @@ use serde_json::{Value, json};
 
 use super::{reading::ask, stays::shapes};
 
-pub(super) use super::stays::stay;
 use crate::{
     auth::require_admin,
     error::ApiError,

@@ -189,19 +189,6 @@ pub(super) async fn timeline(
     Ok(HttpResponse::Ok().json(page))
 }
 
-/// `GET /v1/admin/contacts/{id}/buckets`: all stays, newest first.
-pub(super) async fn stays(
-    state: Data<AppState>,
-    request: HttpRequest,
-    name: Path<String>,
-) -> Result<HttpResponse, ApiError> {
-    require_admin(&state, &request, Scope::Read)?;
-    let contact = named(&state, &name).await?;
-    let (stays, lag) = ask(&state, move |models| models.stays_of(contact)).await?;
-    let stays: Vec<Value> = stays.iter().map(super::buckets::stay).collect();
-    Ok(lag.ok().json(json!({ "stays": stays })))
-}
-
 /// `DELETE /v1/admin/contacts/{id}`.
 pub(super) async fn delete(
     state: Data<AppState>,

@@ -6,14 +6,15 @@
 mod api_keys;
 mod buckets;
 mod contact_buckets;
-#[expect(dead_code, reason = "`contact_buckets::list` does what `contacts::stays` did")]
 mod contacts;
 mod deliveries;
 mod endpoints;
 mod members;
 mod metrics;
+mod preview;
 mod reading;
 mod stays;
+mod why;
 
 use actix_web::web;
 
@@ -44,7 +45,15 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
             resource("/v1/admin/contacts/{id}/buckets", Plane::Admin, "GET, HEAD")
                 .route(get().to(contact_buckets::list)),
         )
+        .service(
+            resource("/v1/admin/contacts/{id}/buckets/{bucket}/why", Plane::Admin, "GET, HEAD")
+                .route(get().to(why::why)),
+        )
         .service(resource("/v1/admin/buckets", Plane::Admin, "GET, HEAD").route(get().to(buckets::list)))
+        .service(
+            resource("/v1/admin/buckets/preview", Plane::Admin, "POST")
+                .route(web::post().to(preview::preview)),
+        )
         .service(
             resource("/v1/admin/buckets/{id}", Plane::Admin, "GET, HEAD, PATCH")
                 .route(get().to(buckets::one))

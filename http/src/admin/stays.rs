@@ -54,9 +54,6 @@ pub(super) fn stay(stay: &Stay) -> Value {
 
 /// A page of stays with all their wire fields. `expiresAt` and `lastEvaluatedAt` are the contacts' own answers; both are
 /// null for a stay that ended, in a bucket that decides nothing (BK-201), and of a contact that cannot answer now.
-///
-/// A contact plans its deadlines when it acts. `expiresAt` is therefore null, too, of one that was read from the log and
-/// has not acted since.
 pub(super) async fn shapes(state: &Data<AppState>, stays: &[Stay]) -> Vec<Value> {
     let outlooks = outlooks(state, stays).await;
     let shapes = stays.iter().map(|row| {

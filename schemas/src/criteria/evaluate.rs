@@ -35,12 +35,12 @@ pub fn evaluate(criteria: &Criteria, facts: &impl Facts, now: Timestamp) -> bool
 }
 
 /// BK-32.
-fn event_holds(leaf: &EventLeaf, facts: &impl Facts, now: Timestamp) -> bool {
+pub(super) fn event_holds(leaf: &EventLeaf, facts: &impl Facts, now: Timestamp) -> bool {
     Question::of(leaf).holds(counted(leaf, facts, now).len())
 }
 
 /// BK-31.
-fn property_holds(leaf: &PropertyLeaf, facts: &impl Facts) -> bool {
+pub(super) fn property_holds(leaf: &PropertyLeaf, facts: &impl Facts) -> bool {
     let held = facts.property(&leaf.property).filter(|value| !value.is_null());
     let operand = leaf.value.as_ref();
     let numbers = || match (held, operand) {

@@ -5,6 +5,7 @@
 
 pub(crate) mod document;
 mod evaluate;
+mod explain;
 mod hash;
 mod long_form;
 mod model;
@@ -22,6 +23,9 @@ mod window;
 
 pub use document::{Problem, Severity};
 pub use evaluate::{Facts, evaluate};
+pub use explain::{
+    ExplainedComposite, ExplainedEmail, ExplainedEvent, ExplainedProperty, Explanation, MAX_LISTED, explain,
+};
 pub use hash::criteria_hash;
 pub use model::{
     Composite, CompositeOperator, CountOperator, Criteria, EmailCheck, EmailLeaf, EventCheck, EventLeaf,

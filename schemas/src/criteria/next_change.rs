@@ -23,7 +23,7 @@ pub fn next_change(criteria: &Criteria, facts: &impl Facts, now: Timestamp) -> O
 
 /// As n falls one by one, a leaf changes when n passes its bound. The k-th newest occurrence is the one whose ageing
 /// makes n fall from k to k - 1; several of one instant age together, so n may jump.
-fn leaf_change(leaf: &EventLeaf, facts: &impl Facts, now: Timestamp) -> Option<Timestamp> {
+pub(super) fn leaf_change(leaf: &EventLeaf, facts: &impl Facts, now: Timestamp) -> Option<Timestamp> {
     let within = leaf.within.as_ref()?.millis();
     let counted = counted(leaf, facts, now);
     let n = counted.len();

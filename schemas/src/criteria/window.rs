@@ -3,15 +3,17 @@
 use super::{CountOperator, EventCheck, EventLeaf, Facts, Number};
 use crate::Timestamp;
 
+/// The oldest instant that counts at `now`; `None` if all do.
+pub(super) fn window_start(leaf: &EventLeaf, now: Timestamp) -> Option<Timestamp> {
+    leaf.within.as_ref().map(|within| now.plus(within.millis().saturating_neg()))
+}
+
 /// Occurrences the leaf counts at `now`: all of them, or those with `occurredAt >= now - within`, future ones included.
 pub(super) fn counted<'f>(leaf: &EventLeaf, facts: &'f impl Facts, now: Timestamp) -> &'f [Timestamp] {
     let all = facts.occurrences(&leaf.event_name);
-    match &leaf.within {
+    match window_start(leaf, now) {
         None => all,
-        Some(within) => {
-            let oldest = now.plus(within.millis().saturating_neg());
-            &all[all.partition_point(|occurred| *occurred < oldest)..]
-        }
+        Some(oldest) => &all[all.partition_point(|occurred| *occurred < oldest)..],
     }
 }
 

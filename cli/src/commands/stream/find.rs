@@ -19,8 +19,7 @@ pub async fn stream(who: &str, log: &Arc<dyn EventLog>, secret: &[u8; 32]) -> an
     if let Some((category @ ("bucket" | "endpoint"), id)) = who.split_once(':') {
         return Ok(StreamName::new(format!("{category}-{id}")));
     }
-    let directory = Directory::new(Arc::clone(log), KeyHasher::new(secret), 16);
-    if let Some(contact) = contact(who, &directory).await? {
+    if let Some(contact) = contact(who, log, secret).await? {
         return Ok(StreamName::contact(contact));
     }
     let named = who == StreamName::access().as_str()
@@ -31,7 +30,13 @@ pub async fn stream(who: &str, log: &Arc<dyn EventLog>, secret: &[u8; 32]) -> an
     Err(Fault::usage(format!("nobody has the key `{who}`, and no stream is called so")).into())
 }
 
-async fn contact(who: &str, directory: &Directory) -> anyhow::Result<Option<ContactId>> {
+/// The contact with this id or any of these keys now; of a merged one the contact that answers for it.
+pub async fn contact(
+    who: &str,
+    log: &Arc<dyn EventLog>,
+    secret: &[u8; 32],
+) -> anyhow::Result<Option<ContactId>> {
+    let directory = Directory::new(Arc::clone(log), KeyHasher::new(secret), 16);
     if let Ok(id) = who.parse::<ContactId>()
         && let Some(answers) = directory.answers_for(id).await?
     {

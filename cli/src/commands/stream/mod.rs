@@ -3,6 +3,8 @@
 mod find;
 mod words;
 
+pub use find::contact as contact_named;
+
 use std::process::ExitCode;
 
 use mainspring_eventlog::{Recorded, sealing::KeyState};

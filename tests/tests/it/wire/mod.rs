@@ -8,6 +8,7 @@ mod contact_buckets;
 mod contacts;
 mod conventions;
 mod events;
+mod foresight;
 mod gzip;
 mod identify;
 mod policies;
