@@ -100,7 +100,7 @@ pub fn decide(
 }
 
 /// Takes the loser's half of a merge: it answers `Moved` from now on. Returns what the survivor needs, and the event
-/// that belongs into the loser's stream.
+/// that belongs into the loser's stream; `None` if it is no live contact, whose half was given to somebody before.
 pub fn take(
     state: &mut ContactState,
     contact: ContactId,
@@ -108,12 +108,15 @@ pub fn take(
     now: Timestamp,
     definitions: Position,
     id: RecordId,
-) -> (Taken, ContactEvent) {
+) -> Option<(Taken, ContactEvent)> {
+    if state.fate != Fate::Live {
+        return None;
+    }
     let taken = Taken { contact, version: state.version, state: Box::new(state.clone()) };
     let event = ContactEvent::MergedInto(MergedInto { at: now, survivor });
     let version = state.version.map_or(0, |version| version + 1);
     apply(state, &event, Meta { contact, id, version, recorded_at: now, wake_at: None, definitions });
-    (taken, event)
+    Some((taken, event))
 }
 
 impl<'a> Progress<'a> {
@@ -474,5 +477,22 @@ impl Progress<'_> {
         let Value::Object(data) = data else { return };
         let event = Announced { at: self.turn.now, outbound_type: outbound_type.into(), data };
         self.emit(ContactEvent::Announced(event));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn rs_85_a_contact_is_taken_once() {
+        let [first, second, loser] = [1, 2, 3].map(|n| ContactId(Uuid::from_u128(n)));
+        let mut state = ContactState { fate: Fate::Live, version: Some(4), ..ContactState::default() };
+        let mut take = |survivor| take(&mut state, loser, survivor, Timestamp(0), 0, RecordId(Uuid::nil()));
+        let (taken, _) = take(first).unwrap();
+        assert_eq!((taken.contact, taken.version), (loser, Some(4)));
+        assert!(take(second).is_none() && take(first).is_none(), "its history would be counted twice");
     }
 }

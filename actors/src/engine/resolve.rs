@@ -150,7 +150,15 @@ impl Core {
         let mut also = self.write_claims(now, trace, |claims| claims.claim(looked_up, &plan, contact))?;
         call.losers.clear();
         for loser in &plan.losers {
-            let (taken, half) = self.take(*loser, contact, request, &in_flight).await?;
+            let (taken, half) = match self.take(*loser, contact, request, &in_flight).await {
+                Ok(taken) => taken,
+                Err(Failure::Conflict) => {
+                    // It is no live contact: what was heard of its keys was old.
+                    self.directory.forget_all(request.identity.keys());
+                    return Ok(Carried::Again(Box::new(call)));
+                }
+                Err(failure) => return Err(failure.into()),
+            };
             also.push(half);
             let keys = taken.state.keys.iter().map(|held| &held.key);
             also.extend(self.write_claims(now, trace, |claims| claims.hand_over(keys, contact))?);
@@ -219,12 +227,13 @@ impl Core {
         survivor: ContactId,
         request: &Request,
         in_flight: &InFlight,
-    ) -> Result<(Taken, StreamAppend), EngineError> {
+    ) -> Result<(Taken, StreamAppend), Failure> {
         let (reply, taken) = oneshot::channel();
         let at = request.timing.at;
         let in_flight = in_flight.clone();
-        self.send(Verb::Take(TakeOut { contact: loser, survivor, at, in_flight, reply }))?;
-        Self::answer(taken).await.map_err(EngineError::from)
+        let take = Verb::Take(TakeOut { contact: loser, survivor, at, in_flight, reply });
+        self.send(take).map_err(|_| Failure::Unavailable)?;
+        Self::answer(taken).await
     }
 
     /// Writes claims as of an instant.

@@ -32,7 +32,7 @@ use self::{
 };
 use crate::{
     clock::Clock,
-    contact::{self, Command, Fate, Outcome, Policy, Turn, plan_looks},
+    contact::{self, Command, Outcome, Policy, Turn, plan_looks},
     entropy::Entropy,
     rules::Rules,
     writer::{Pledge, Stamp, contact_records},
@@ -255,15 +255,15 @@ impl Shard {
     fn take(&mut self, take: TakeOut) {
         let TakeOut { contact, survivor, at, in_flight, reply } = take;
         let Some(Slot::Live(entity)) = self.contacts.get_mut(&contact) else { return };
-        if entity.state.fate != Fate::Live {
-            let _ = reply.send(Err(Failure::Conflict));
-            return;
-        }
         let now = at.unwrap_or_else(|| self.shared.clock.now()).max(entity.state.settled);
         let id = self.entropy.record(now);
         let expected = entity.state.version.map_or(Expected::NoStream, Expected::Version);
         let definitions = self.rules.revision;
-        let (taken, event) = contact::take(&mut entity.state, contact, survivor, now, definitions, id);
+        let Some((taken, event)) = contact::take(&mut entity.state, contact, survivor, now, definitions, id)
+        else {
+            let _ = reply.send(Err(Failure::Conflict));
+            return;
+        };
         let is_timed = taken.state.recorded_wake.is_some();
         entity.in_flight = Some(in_flight.clone());
         let stamp = Stamp { trace: None, wake_at: None, definitions, data_key: entity.data_key };
