@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::Context;
-use mainspring_schemas::definition::{BucketDefinition, Issue, assemble};
+use mainspring_schemas::definition::{BucketDefinition, Issue, assemble, select};
 
 use crate::{environment, exit::Fault, output};
 
@@ -45,9 +45,40 @@ pub fn read(places: &[PathBuf]) -> anyhow::Result<Loaded> {
     Ok(Loaded { definitions, issues, files: count })
 }
 
-/// The definitions a process starts with: those of `explicit`, else of `DEFINITIONS_DIR`, else of the default directory
-/// if there is one. `None` keeps those that the log knows. Prints every issue; an error of a definition is a fault.
-pub fn for_start(explicit: Option<&Path>) -> anyhow::Result<Option<Vec<BucketDefinition>>> {
+/// Which definitions a process starts with.
+#[derive(Debug, clap::Args)]
+pub struct DefinitionArguments {
+    /// Definitions of buckets [env: DEFINITIONS_DIR] [default: ./definitions]
+    #[arg(long, value_name = "DIR")]
+    definitions: Option<PathBuf>,
+    /// The buckets of them that take part; * = all, `,` = none [env: MAINSPRING_ENABLED_BUCKETS] [default: *]
+    #[arg(long, value_name = "ID,..")]
+    enabled_buckets: Option<String>,
+}
+
+impl DefinitionArguments {
+    /// Reads the definitions. `None` keeps those that the log knows. Prints every issue; an error of a definition is a
+    /// fault, and so is a bucket that is not defined (BK-202).
+    pub fn load(&self) -> anyhow::Result<Option<Vec<BucketDefinition>>> {
+        let selection =
+            self.enabled_buckets.clone().or_else(|| environment::verbatim("MAINSPRING_ENABLED_BUCKETS"));
+        let selection = selection.unwrap_or_default();
+        match for_start(self.definitions.as_deref())? {
+            Some(definitions) => {
+                let selected = select(definitions, &selection);
+                Ok(Some(selected.map_err(|unknown| Fault::usage(format!("enabled buckets: {unknown}")))?))
+            }
+            None if matches!(selection.trim(), "" | "*") => Ok(None),
+            None => {
+                Err(Fault::usage("enabled buckets are chosen from definition files: --definitions DIR")
+                    .into())
+            }
+        }
+    }
+}
+
+/// The definitions of `explicit`, else of `DEFINITIONS_DIR`, else of the default directory if there is one.
+fn for_start(explicit: Option<&Path>) -> anyhow::Result<Option<Vec<BucketDefinition>>> {
     let chosen = explicit.map(Path::to_owned).or_else(|| environment::path("DEFINITIONS_DIR"));
     let place = match chosen {
         Some(place) => place,

@@ -11,6 +11,11 @@ pub fn text(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.trim().is_empty())
 }
 
+/// The value of a variable as it stands, where blanks mean something.
+pub fn verbatim(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
 /// A path.
 pub fn path(name: &str) -> Option<PathBuf> {
     text(name).map(PathBuf::from)

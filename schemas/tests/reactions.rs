@@ -4,7 +4,7 @@
 
 use mainspring_schemas::{
     Timestamp,
-    definition::{Action, BucketDefinition, Pace, Reaction, Trigger, bucket_schema, load_file},
+    definition::{Action, BucketDefinition, Pace, Reaction, Trigger, bucket_schema, load_file, select},
     event::{BucketEvent, bucket::Defined, contact::LeaveReason},
 };
 use serde_json::json;
@@ -259,4 +259,24 @@ fn the_published_schema_agrees_with_the_reader() {
     }
     let ambiguous = json!({"on": "dwell", "do": body});
     assert!(serde_json::from_value::<Reaction>(ambiguous).is_err());
+}
+
+#[test]
+fn sb_58_bk_202_a_selection_takes_buckets_with_their_reactions() {
+    let text = "buckets:\n  - {id: vip, name: V, enabled: true, criteria: {event: e}, reactions: [{on: enter, do: [{track: {event: f}}]}]}\n  - {id: other, name: O, enabled: true, criteria: {event: e}}\n";
+    let selected = |selection: &str| {
+        let (definitions, _) = load_file("b.yaml", text);
+        let selected = select(definitions, selection).map_err(|unknown| unknown.to_string())?;
+        Ok(selected.iter().map(|bucket| (bucket.id.to_string(), bucket.reactions.len())).collect::<Vec<_>>())
+    };
+    let (vip, other) = (("vip".to_owned(), 1), ("other".to_owned(), 0));
+    for all in ["", "*", " * ", "other,vip", " vip , ,other"] {
+        assert_eq!(selected(all), Ok(vec![vip.clone(), other.clone()]), "{all:?}: in definition order");
+    }
+    assert_eq!(selected("other"), Ok(vec![other]), "neither bucket nor reaction");
+    for none in [",", " ", " , "] {
+        assert_eq!(selected(none), Ok(vec![]), "{none:?}");
+    }
+    let unknown = "unknown bucket `othre` (did you mean `other`?), `zebra`".to_owned();
+    assert_eq!(selected("zebra,vip,othre"), Err(unknown));
 }

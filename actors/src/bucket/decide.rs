@@ -55,7 +55,13 @@ pub(super) fn switch(state: &BucketState, now: Timestamp, enabled: bool) -> Opti
 
 #[cfg(test)]
 mod tests {
-    use mainspring_schemas::{BucketId, criteria::Criteria};
+    use mainspring_schemas::{
+        BucketId,
+        criteria::Criteria,
+        duration::DurationSpec,
+        event::bucket::{BackfillCompleted, BackfillStarted, Purpose},
+    };
+    use serde_json::json;
 
     use super::*;
 
@@ -105,5 +111,100 @@ mod tests {
         assert!(state.rule().is_none() && define(&state, Timestamp(5), None).is_none());
         let back = define(&state, Timestamp(6), Some(&definition(PRO)));
         assert_eq!(step(&mut state, back), Some(true), "a return re-evaluates");
+    }
+
+    fn with(more: serde_json::Value) -> BucketDefinition {
+        let mut whole = serde_json::to_value(definition(PRO)).unwrap();
+        whole.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        serde_json::from_value(whole).unwrap()
+    }
+
+    fn dwelling(hours: u32) -> BucketDefinition {
+        with(json!({"reactions": [{"on": "dwell", "after": {"hours": hours}, "do": [{"set": {"a": 1}}]}]}))
+    }
+
+    /// A step of the pass that is due.
+    fn pass(state: &mut BucketState, at: i64) {
+        let at = Timestamp(at);
+        let (purpose, _) = state.pass_due().unwrap();
+        let criteria_hash = state.criteria_hash.clone();
+        let started = BackfillStarted { at, criteria_hash: criteria_hash.clone(), total: 0, purpose };
+        step(state, Some(BucketEvent::BackfillStarted(started)));
+        let completed = BackfillCompleted { at, criteria_hash, processed: 0, purpose };
+        step(state, Some(BucketEvent::BackfillCompleted(completed)));
+    }
+
+    fn since(state: &BucketState) -> Vec<i64> {
+        state.rule().unwrap().dwell.iter().map(|schedule| schedule.since.0).collect()
+    }
+
+    #[test]
+    fn bk_135_schedules_are_held_until_the_first_back_fill_is_through() {
+        let mut state = BucketState::default();
+        let first = define(&state, Timestamp(1), Some(&dwelling(1)));
+        step(&mut state, first);
+        assert_eq!(since(&state), [0; 0], "held");
+        let revision = state.revision;
+        pass(&mut state, 5);
+        assert_eq!(since(&state), [5]);
+        assert!(state.revision > revision, "the rules are others now");
+        assert_eq!(state.pass_due().map(|(purpose, _)| purpose), Some(Purpose::Clocks));
+        pass(&mut state, 6);
+        assert_eq!(state.pass_due(), None);
+        let mut changed = dwelling(1);
+        changed.criteria = serde_json::from_str(VIP).unwrap();
+        let change = define(&state, Timestamp(9), Some(&changed));
+        assert_eq!(step(&mut state, change), Some(true));
+        assert_eq!(since(&state), [9], "once open it stays open");
+        pass(&mut state, 10);
+        assert_eq!(state.pass_due(), None, "the back-fill planned everything");
+    }
+
+    #[test]
+    fn bk_138_bk_142_clocks_that_come_later_ask_for_a_pass() {
+        let mut state = BucketState::default();
+        let first = define(&state, Timestamp(1), Some(&dwelling(1)));
+        step(&mut state, first);
+        pass(&mut state, 2);
+        pass(&mut state, 3);
+        let change = define(&state, Timestamp(4), Some(&dwelling(2)));
+        step(&mut state, change);
+        assert_eq!(since(&state), [4]);
+        assert_eq!(state.pass_due().map(|(purpose, _)| purpose), Some(Purpose::Clocks));
+        pass(&mut state, 5);
+        for (at, longest, asks, since) in [(6, 3, true, 6), (7, 4, false, 6), (8, 2, false, 6)] {
+            let mut longer = dwelling(2);
+            longer.max_dwell = Some(DurationSpec::of_hours(longest));
+            let change = define(&state, Timestamp(at), Some(&longer));
+            step(&mut state, change);
+            assert_eq!(state.pass_due().is_some(), asks, "only where there was none");
+            assert_eq!(state.rule().unwrap().max_dwell_since, Timestamp(since));
+            if asks {
+                pass(&mut state, at);
+            }
+        }
+        let change = define(&state, Timestamp(9), Some(&definition(PRO)));
+        step(&mut state, change);
+        assert_eq!(state.pass_due(), None, "what goes needs nobody to look");
+        let change = define(&state, Timestamp(10), Some(&dwelling(2)));
+        step(&mut state, change);
+        assert_eq!(since(&state), [10], "a schedule that comes back is a new one");
+    }
+
+    #[test]
+    fn bk_201_a_bucket_that_is_off_asks_for_nothing_until_it_is_on_again() {
+        let mut state = BucketState::default();
+        let first = define(&state, Timestamp(1), Some(&definition(PRO)));
+        step(&mut state, first);
+        pass(&mut state, 2);
+        let off = switch(&state, Timestamp(3), false);
+        step(&mut state, off);
+        let change = define(&state, Timestamp(4), Some(&dwelling(1)));
+        step(&mut state, change);
+        assert_eq!(state.pass_due(), None);
+        let on = switch(&state, Timestamp(5), true);
+        step(&mut state, on);
+        assert_eq!(state.pass_due().map(|(purpose, _)| purpose), Some(Purpose::Membership));
+        assert_eq!(since(&state), [5], "nothing fell due while it was off");
     }
 }

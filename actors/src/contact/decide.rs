@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use mainspring_eventlog::Position;
 use mainspring_schemas::{
     BucketId, ContactId, Properties, RecordId, Timestamp,
     catalog::{CONTACT_CREATED, CONTACT_DELETED, CONTACT_MERGED, CONTACT_UPDATED},
@@ -99,24 +98,35 @@ pub fn decide(
     Decision { events, causes, outcome, entered, left, unused }
 }
 
-/// Takes the loser's half of a merge: it answers `Moved` from now on. Returns what the survivor needs, and the event
-/// that belongs into the loser's stream; `None` if it is no live contact, whose half was given to somebody before.
+/// The loser's half of a merge.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Half {
+    /// What the survivor needs.
+    pub taken: Taken,
+    /// What belongs into the loser's stream.
+    pub events: Vec<(RecordId, ContactEvent)>,
+    /// See [`Decision::causes`].
+    pub causes: BTreeMap<RecordId, RecordId>,
+}
+
+/// Takes the loser's half of a merge: what fell due before is decided, and it answers `Moved` from now on. `None` if it
+/// is no live contact, whose half was given to somebody before.
 pub fn take(
     state: &mut ContactState,
-    contact: ContactId,
+    turn: Turn<'_>,
     survivor: ContactId,
-    now: Timestamp,
-    definitions: Position,
-    id: RecordId,
-) -> Option<(Taken, ContactEvent)> {
+    ids: &mut dyn FnMut() -> RecordId,
+) -> Option<Half> {
     if state.fate != Fate::Live {
         return None;
     }
-    let taken = Taken { contact, version: state.version, state: Box::new(state.clone()) };
-    let event = ContactEvent::MergedInto(MergedInto { at: now, survivor });
-    let version = state.version.map_or(0, |version| version + 1);
-    apply(state, &event, Meta { contact, id, version, recorded_at: now, wake_at: None, definitions });
-    Some((taken, event))
+    let mut progress = Progress::new(state, turn, ids);
+    progress.meet();
+    progress.settle(turn.continuous);
+    let (version, state) = (progress.state.version, Box::new(progress.state.clone()));
+    progress.emit(ContactEvent::MergedInto(MergedInto { at: turn.now, survivor }));
+    let taken = Taken { contact: turn.contact, version, state };
+    Some(Half { taken, events: progress.events, causes: progress.causes })
 }
 
 impl<'a> Progress<'a> {
@@ -376,6 +386,8 @@ impl Progress<'_> {
     }
 
     pub(super) fn delete(&mut self) -> Outcome {
+        self.meet();
+        self.settle(self.turn.continuous);
         self.end_all_stays();
         let contact = self.state.public();
         let data = json!({
@@ -490,8 +502,11 @@ mod tests {
     fn rs_85_a_contact_is_taken_once() {
         let [first, second, loser] = [1, 2, 3].map(|n| ContactId(Uuid::from_u128(n)));
         let mut state = ContactState { fate: Fate::Live, version: Some(4), ..ContactState::default() };
-        let mut take = |survivor| take(&mut state, loser, survivor, Timestamp(0), 0, RecordId(Uuid::nil()));
-        let (taken, _) = take(first).unwrap();
+        let (rules, policy) = (Rules::default(), Policy::default());
+        let turn =
+            Turn { contact: loser, rules: &rules, policy: &policy, now: Timestamp(0), continuous: false };
+        let mut take = |survivor| take(&mut state, turn, survivor, &mut || RecordId(Uuid::nil()));
+        let Half { taken, .. } = take(first).unwrap();
         assert_eq!((taken.contact, taken.version), (loser, Some(4)));
         assert!(take(second).is_none() && take(first).is_none(), "its history would be counted twice");
     }

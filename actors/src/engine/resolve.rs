@@ -231,7 +231,8 @@ impl Core {
         let (reply, taken) = oneshot::channel();
         let at = request.timing.at;
         let in_flight = in_flight.clone();
-        let take = Verb::Take(TakeOut { contact: loser, survivor, at, in_flight, reply });
+        let continuous = request.timing.continuous;
+        let take = Verb::Take(TakeOut { contact: loser, survivor, at, continuous, in_flight, reply });
         self.send(take).map_err(|_| Failure::Unavailable)?;
         Self::answer(taken).await
     }

@@ -76,6 +76,8 @@ pub(crate) struct TakeOut {
     pub contact: ContactId,
     pub survivor: ContactId,
     pub at: Option<Timestamp>,
+    /// See [`crate::contact::Turn::continuous`].
+    pub continuous: bool,
     pub in_flight: InFlight,
     pub reply: Reply<(Taken, StreamAppend)>,
 }

@@ -11,7 +11,7 @@ mod seal;
 mod timers;
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{HashMap, VecDeque},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -32,7 +32,7 @@ use self::{
 };
 use crate::{
     clock::Clock,
-    contact::{self, Command, Outcome, Policy, Turn, plan_looks},
+    contact::{self, Command, Half, Outcome, Policy, Turn, plan_looks},
     entropy::Entropy,
     rules::Rules,
     writer::{Pledge, Stamp, contact_records},
@@ -253,21 +253,22 @@ impl Shard {
 
     /// The loser's half of a merge: from now on it answers for nobody.
     fn take(&mut self, take: TakeOut) {
-        let TakeOut { contact, survivor, at, in_flight, reply } = take;
+        let TakeOut { contact, survivor, at, continuous, in_flight, reply } = take;
         let Some(Slot::Live(entity)) = self.contacts.get_mut(&contact) else { return };
         let now = at.unwrap_or_else(|| self.shared.clock.now()).max(entity.state.settled);
-        let id = self.entropy.record(now);
         let expected = entity.state.version.map_or(Expected::NoStream, Expected::Version);
         let definitions = self.rules.revision;
-        let Some((taken, event)) = contact::take(&mut entity.state, contact, survivor, now, definitions, id)
-        else {
+        let turn = Turn { contact, rules: &self.rules, policy: &self.shared.policy, now, continuous };
+        let entropy = &mut self.entropy;
+        let half = contact::take(&mut entity.state, turn, survivor, &mut || entropy.record(now));
+        let Some(Half { taken, events, causes }) = half else {
             let _ = reply.send(Err(Failure::Conflict));
             return;
         };
         let is_timed = taken.state.recorded_wake.is_some();
         entity.in_flight = Some(in_flight.clone());
         let stamp = Stamp { trace: None, wake_at: None, definitions, data_key: entity.data_key };
-        let half = contact_records(contact, expected, &[(id, event)], &BTreeMap::new(), stamp);
+        let half = contact_records(contact, expected, &events, &causes, stamp);
         let _ = reply
             .send(half.map(|half| (taken, half)).map_err(|error| Failure::Unreadable(error.to_string())));
         if is_timed {

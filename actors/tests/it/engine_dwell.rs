@@ -83,9 +83,9 @@ async fn sb_50_bk_135_members_dwell_when_the_first_back_fill_is_through_and_not_
     assert_eq!(planned, PEOPLE as u64);
     let mut dwelled = all.iter().filter(|record| record.event_type == "contact.bucket-dwelled");
     assert!(dwelled.all(|record| record.position > through), "held until then");
-    for contact in contacts {
+    for contact in contacts.iter().step_by(150) {
         assert_eq!(
-            lines(&running.engine, contact).await,
+            lines(&running.engine, *contact).await,
             [
                 "0h +buyers #1 backfill silent",
                 "0h ~buyers #1 after-604800000 x1",

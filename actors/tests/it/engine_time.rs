@@ -2,12 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use mainspring_actors::{Clock, Engine, api::IngestCall};
-use mainspring_schemas::{ContactId, Timestamp, event::ContactEvent};
+use mainspring_actors::{Clock, Engine, api::IngestCall, engine::Timing};
+use mainspring_schemas::{
+    ContactId, Timestamp,
+    event::{ContactEvent, contact::TransitionSource},
+};
 
 use crate::{
     harness::{DAY, HOUR, T0, definitions, line},
-    world::{World, event, history, records},
+    world::{TestClock, World, event, history, records},
 };
 
 const DORMANT: &str = "
@@ -255,5 +258,36 @@ async fn bk_01_a_transition_stands_in_the_same_append_as_the_event_that_caused_i
         ContactEvent::decode(&join.event_type, join.schema_version, &join.payload).unwrap(),
         ContactEvent::BucketEntered(entered) if entered.announced
     ));
+    running.stop().await;
+}
+
+/// On the data's own clock nobody looks between two calls: what fell due for the loser of a merge is decided before it
+/// goes.
+#[actix::test]
+async fn bk_155_what_fell_due_for_the_loser_is_decided_before_the_merge() {
+    let mut world = World::new(T0);
+    world.clock = TestClock::by_hand(T0);
+    let running = world.start(Some(definitions(DORMANT))).await;
+    let at = |now: i64| Timing { at: Some(Timestamp(now)), continuous: true };
+    let send = async |keys: &str, name: &str, now: i64| {
+        let mut call = event(keys, name);
+        call.occurred_at = Some(Timestamp(now));
+        running.engine.submit_ingest(call, at(now)).await.unwrap().ingested().await.unwrap();
+    };
+    send("e-loser", "seen", T0).await;
+    send("u-survivor", "other", T0).await;
+    send("u-survivor e-loser", "other", T0 + 10 * DAY).await;
+    let joins: Vec<(Timestamp, TransitionSource)> = records(&**running.engine.log())
+        .await
+        .iter()
+        .filter(|record| record.stream.contact_id().is_some())
+        .filter_map(|record| {
+            match ContactEvent::decode(&record.event_type, record.schema_version, &record.payload).unwrap() {
+                ContactEvent::BucketEntered(entered) => Some((entered.at, entered.source)),
+                _ => None,
+            }
+        })
+        .collect();
+    assert_eq!(joins, [(Timestamp(T0 + 7 * DAY + 1), TransitionSource::Reconcile)]);
     running.stop().await;
 }

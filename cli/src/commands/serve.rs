@@ -2,7 +2,6 @@
 
 use std::{
     net::{SocketAddr, TcpListener},
-    path::PathBuf,
     process::ExitCode,
     sync::Arc,
     time::Duration,
@@ -16,7 +15,8 @@ use mainspring_outbound::{guard::Policy, settings::Settings as OutboundSettings}
 use super::places::DataDirArgument;
 use crate::{
     compose::{Options, System},
-    definitions, environment,
+    definitions::DefinitionArguments,
+    environment,
     exit::{Fault, Reason},
     identity::{IdentityArguments, TokenSecrets},
     interrupt::Interrupt,
@@ -33,9 +33,8 @@ pub struct Args {
     /// Where to listen; port 0 takes a free one [env: LISTEN, or PORT] [default: 0.0.0.0:3002]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
-    /// Definitions of buckets [env: DEFINITIONS_DIR] [default: ./definitions]
-    #[arg(long, value_name = "DIR")]
-    definitions: Option<PathBuf>,
+    #[command(flatten)]
+    definitions: DefinitionArguments,
     #[command(flatten)]
     identity: IdentityArguments,
     #[command(flatten)]
@@ -107,7 +106,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let secrets = TokenSecrets::read()?;
     let bootstrap = environment::parsed("HOGSEND_BOOTSTRAP_API_KEY", "true or false")?.unwrap_or(true);
     let address = address(&args)?;
-    let definitions = definitions::for_start(args.definitions.as_deref())?;
+    let definitions = args.definitions.load()?;
     let data = args.data_dir.create()?;
     let settings = http_settings(outbound.policy.clone(), secrets.keys(&data)?)?;
     let listener = bind(address)?;

@@ -16,9 +16,9 @@ use mainspring_schemas::{
         BucketEvent, ContactEvent, DeliveryEvent, EndpointEvent, IdentityEvent,
         bucket::{BackfillAdvanced, BackfillCompleted, BackfillStarted, Defined, Purpose, Retired, Switched},
         contact::{
-            Absorbed, Announced, AttachedKey, BucketEntered, BucketLeft, Created, Deleted, EventRecorded,
-            KeysAttached, LeaveReason, Looked, MergedInto, MovedStanding, MovedStay, PropertiesChanged, Seen,
-            Source, TransitionSource, Via,
+            Absorbed, Announced, AttachedKey, BucketDeadline, BucketDwelled, BucketEntered, BucketLeft,
+            Created, Deleted, EventRecorded, KeysAttached, LeaveReason, Looked, MergedInto, MovedStanding,
+            MovedStay, PropertiesChanged, Reacted, ReactionOutcome, Seen, Source, TransitionSource, Via,
         },
         delivery::{AttemptResult, Attempted},
         endpoint::{
@@ -183,7 +183,7 @@ impl History {
     /// One step, skipped where it makes no sense.
     pub fn step(&mut self, (what, whom, spare): Step) {
         self.now += 1 + i64::from(spare) * 700_000;
-        match what % 24 {
+        match what % 25 {
             0..=2 => drop(self.create(spare)),
             3..=7 => self.touch(whom, spare),
             8 | 9 => self.attach(whom, spare),
@@ -195,6 +195,7 @@ impl History {
             17 => self.announce(whom, spare),
             18 | 19 => self.endpoint(whom, spare),
             20..=22 => self.attempt(whom, spare),
+            23 => self.dwell(whom, spare),
             _ => self.bucket(whom, spare),
         }
     }
@@ -241,21 +242,25 @@ impl History {
     pub fn touch(&mut self, whom: u8, spare: u8) {
         let Some(index) = self.live(whom) else { return };
         let at = self.now();
-        let event = match spare % 4 {
+        let event = match spare % 5 {
             0 => ContactEvent::Seen(Seen { at }),
             1 => ContactEvent::Looked(Looked { at }),
-            _ => ContactEvent::EventRecorded(EventRecorded {
+            kind => ContactEvent::EventRecorded(EventRecorded {
                 name: "app.opened".into(),
                 occurred_at: at.plus(-86_400_000),
                 at,
                 properties: object(json!({"screen": "home"})),
-                source: Source::Api,
+                source: if kind == 4 { Source::Bucket } else { Source::Api },
                 idempotency: None,
             }),
         };
-        let looked = matches!(event, ContactEvent::Looked(_));
+        let unseen = match &event {
+            ContactEvent::Looked(_) => true,
+            ContactEvent::EventRecorded(event) => event.source == Source::Bucket,
+            _ => false,
+        };
         self.contact_event(index, &event);
-        if !looked {
+        if !unseen {
             self.seen(index, false);
         }
     }
@@ -293,9 +298,14 @@ impl History {
         properties.extend(set.clone());
         removed.iter().for_each(|name| drop(properties.remove(name)));
         let at = self.now();
-        let event = PropertiesChanged { at, set, removed, by_bucket: false };
+        let by_bucket = spare.is_multiple_of(7);
+        let event = PropertiesChanged { at, set, removed, by_bucket };
         self.contact_event(index, &ContactEvent::PropertiesChanged(event));
-        self.seen(index, true);
+        if by_bucket {
+            self.contacts[index].updated_at = at;
+        } else {
+            self.seen(index, true);
+        }
     }
 
     fn active(&self, contact: ContactId, bucket: &BucketId) -> Option<StayId> {
@@ -372,6 +382,49 @@ impl History {
         if let Some(stay) = active {
             self.end(index, stay, LeaveReason::Criteria, !spare.is_multiple_of(3));
         }
+    }
+
+    /// What happens to a stay while it lasts.
+    pub fn dwell(&mut self, whom: u8, spare: u8) {
+        let Some(index) = self.live(whom) else { return };
+        let contact = self.contacts[index].id;
+        let active = self.stays.iter().find(|(_, s)| s.contact == contact && s.left_at.is_none());
+        let Some((stay, epoch, bucket)) = active.map(|(id, stay)| (*id, stay.epoch, stay.bucket.clone()))
+        else {
+            return;
+        };
+        let at = self.now();
+        let event = match spare % 3 {
+            0 => ContactEvent::BucketDeadline(BucketDeadline {
+                at,
+                bucket,
+                stay,
+                epoch,
+                max_dwell_at: at.plus(5000),
+            }),
+            1 => ContactEvent::BucketDwelled(BucketDwelled {
+                at,
+                bucket_name: bucket.as_str().to_uppercase(),
+                bucket,
+                stay,
+                epoch,
+                label: "every-1000".into(),
+                ordinal: 3,
+                source: TransitionSource::Reconcile,
+                user_key: "u".into(),
+                email: None,
+            }),
+            _ => ContactEvent::Reacted(Reacted {
+                at,
+                reaction: format_compact!("bucket-{bucket}-on-enter"),
+                bucket,
+                stay,
+                epoch,
+                transition: RecordId(Uuid::from_u128(9)),
+                outcome: ReactionOutcome::Ran,
+            }),
+        };
+        self.contact_event(index, &event);
     }
 
     /// Both halves of a merge, with something else in between now and then (MC-43).
@@ -622,6 +675,7 @@ impl History {
         let name = BUCKETS[usize::from(whom) % BUCKETS.len()];
         let stream = StreamName::bucket(&BucketId::new(name).unwrap());
         let at = self.now();
+        let purpose = if whom.is_multiple_of(3) { Purpose::Clocks } else { Purpose::Membership };
         let event = match spare % 6 {
             _ if !self.versions.contains_key(&stream) => return self.define(name, "h0"),
             0 => return self.define(name, "h1"),
@@ -631,22 +685,17 @@ impl History {
                 at,
                 criteria_hash: "h1".to_owned(),
                 total: 9,
-                purpose: Purpose::Membership,
+                purpose,
             }),
             4 => {
                 let cursor = ContactId(Uuid::from_u128(5));
-                BucketEvent::BackfillAdvanced(BackfillAdvanced {
-                    at,
-                    cursor,
-                    processed: 4,
-                    purpose: Purpose::Membership,
-                })
+                BucketEvent::BackfillAdvanced(BackfillAdvanced { at, cursor, processed: 4, purpose })
             }
             _ => BucketEvent::BackfillCompleted(BackfillCompleted {
                 at,
                 criteria_hash: "h1".to_owned(),
                 processed: 9,
-                purpose: Purpose::Membership,
+                purpose,
             }),
         };
         self.append(stream, event.encode().unwrap());

@@ -64,6 +64,26 @@ fn bk_240_of_two_active_stays_the_losers_ends_silently() {
 }
 
 #[test]
+fn bk_142_an_end_that_comes_later_is_shown_whether_the_stay_is_stored_or_new() {
+    let mut history = History::default();
+    history.create(1);
+    history.enter(0, 1);
+    let entered = history.records.len();
+    history.dwell(0, 0);
+    let stay = history.contacts[0].id;
+    let end =
+        |read_models: mainspring_projections::ReadModels| read_models.stays_of(stay).unwrap()[0].max_dwell_at;
+    let dir = tempfile::tempdir().unwrap();
+    let log = MemoryLog::of(&history.records[..entered]);
+    assert_eq!(end(follow(dir.path(), &log)), None);
+    log.push(&history.records[entered..]);
+    let expected = Some(history.now().plus(5000));
+    assert_eq!(end(follow(dir.path(), &log)), expected, "stored");
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(end(follow(dir.path(), &MemoryLog::of(&history.records))), expected, "new in the same batch");
+}
+
+#[test]
 fn mc_43_between_the_halves_of_a_merge_the_losers_stays_show_the_survivor() {
     let dir = tempfile::tempdir().unwrap();
     let mut history = History::default();
@@ -139,6 +159,16 @@ fn bk_200_bk_203_definition_switch_back_fill_and_retirement() {
     push(&mut history, BucketEvent::Switched(Switched { at, enabled: false }));
     let row = read(&history);
     assert_eq!((row.fill.total, row.enabled, row.switched), (7, false, Some(false)));
+    push(
+        &mut history,
+        BucketEvent::BackfillCompleted(BackfillCompleted {
+            at,
+            criteria_hash: "h1".into(),
+            processed: 7,
+            purpose: Purpose::Clocks,
+        }),
+    );
+    assert_eq!(read(&history).fill.state, FillState::Building, "planning of clocks decides nobody");
     let completed = |hash: &str| BackfillCompleted {
         at,
         criteria_hash: hash.into(),

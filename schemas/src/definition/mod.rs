@@ -11,6 +11,7 @@ mod published;
 mod reaction;
 mod read;
 mod read_reaction;
+mod select;
 mod yaml;
 
 pub use issue::Issue;
@@ -18,3 +19,4 @@ pub use load::{assemble, load_file};
 pub use model::{BucketDefinition, BucketKind, EntryLimit};
 pub use published::{bucket_schema, criteria_schema};
 pub use reaction::{Action, Pace, Reaction, Schedule, Trigger};
+pub use select::{UnknownBuckets, select};

@@ -26,7 +26,7 @@ use mainspring_schemas::Timestamp;
 
 pub use self::run::run;
 use super::places::DataDirArgument;
-use crate::{identity::IdentityArguments, instant};
+use crate::{definitions::DefinitionArguments, identity::IdentityArguments, instant};
 
 /// Imports events from a file. The server must not be running.
 #[derive(Debug, clap::Args)]
@@ -37,9 +37,8 @@ pub struct Args {
     /// How to read it
     #[arg(long, value_enum)]
     format: Format,
-    /// Definitions of buckets [env: DEFINITIONS_DIR] [default: ./definitions]
-    #[arg(long, value_name = "DIR")]
-    definitions: Option<PathBuf>,
+    #[command(flatten)]
+    definitions: DefinitionArguments,
     #[command(flatten)]
     identity: IdentityArguments,
     #[command(flatten)]

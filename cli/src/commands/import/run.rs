@@ -13,7 +13,6 @@ use super::{
 };
 use crate::{
     compose::{DataDir, Options, System},
-    definitions,
     exit::{Fault, Reason},
     interrupt::Interrupt,
     output,
@@ -45,7 +44,7 @@ enum Course {
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let interrupt = Interrupt::watch(Reason::Interrupted)?;
-    let definitions = definitions::for_start(args.definitions.as_deref())?;
+    let definitions = args.definitions.load()?;
     let history = History::open(&args.file, args.format, &args.map, args.clock)?;
     report(&history.bad, args.max_errors);
     if history.bad.len() as u64 > args.max_errors {
