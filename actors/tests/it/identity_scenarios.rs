@@ -271,7 +271,9 @@ async fn ct_83_an_edit_changes_that_contact_or_nothing() {
     let world = World::new(T0);
     let running = world.start(None).await;
     let engine = &running.engine;
-    let (first, second) = (put(engine, "e1", json!({})).await, put(engine, "e2", json!({})).await);
+    let first = put(engine, "e1", json!({})).await;
+    world.clock.set(T0 + 1);
+    let second = put(engine, "e2", json!({})).await;
     let edit = |contact, email: &str, merge| EditCall {
         contact,
         email: IdentityKey::new(KeyKind::Email, email),
