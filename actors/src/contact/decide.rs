@@ -7,11 +7,10 @@ use mainspring_schemas::{
     BucketId, ContactId, Properties, RecordId, Timestamp,
     catalog::{CONTACT_CREATED, CONTACT_DELETED, CONTACT_UPDATED},
     event::contact::{
-        Announced, AttachedKey, BucketLeft, ContactEvent, Created, Deleted, EventRecorded, Idempotency,
-        IdentityConflict, KeysAttached, LeaveReason, Looked, MergedInto, PropertiesChanged, Seen,
-        TransitionSource, Via,
+        BucketLeft, ContactEvent, Deleted, EventRecorded, Idempotency, IdentityConflict, LeaveReason, Looked,
+        MergedInto, PropertiesChanged, Seen, TransitionSource,
     },
-    identity::{IdentityKey, KeyKind},
+    identity::KeyKind,
     properties::{self, Change},
 };
 use serde_json::{Value, json};
@@ -19,7 +18,6 @@ use serde_json::{Value, json};
 use super::{
     apply::{Meta, apply, size_after},
     command::{Call, Command, Decision, NewEvent, Outcome, Policy, Taken},
-    merge,
     state::{ContactState, Fate, digest_of},
 };
 use crate::rules::Rules;
@@ -141,17 +139,6 @@ impl Progress<'_> {
         id
     }
 
-    /// Whether every key of the call is this contact's, a loser's, or free; otherwise the call must be resolved anew.
-    fn knows_keys_of(&self, call: &Call) -> bool {
-        let known = |key: &IdentityKey| {
-            self.state.holds(key)
-                || call.unowned.contains(key)
-                || call.losers.iter().any(|loser| loser.state.holds(key))
-        };
-        let designated = self.state.fate == Fate::Live || !call.unowned.is_empty();
-        designated && call.keys.iter().all(known)
-    }
-
     fn call(&mut self, call: Call) -> Outcome {
         if let Some(duplicate) = self.duplicate(&call) {
             return duplicate;
@@ -225,41 +212,6 @@ impl Progress<'_> {
         Some(Outcome::Duplicate { event: known.event, same_request: known.request == event.request })
     }
 
-    fn create(&mut self, call: &Call) {
-        let mut keys: Vec<AttachedKey> = Vec::new();
-        for key in &call.unowned {
-            let primary = !keys.iter().any(|attached| attached.kind == key.kind);
-            let via = if call.via == Via::Attached { Via::Created } else { call.via };
-            keys.push(AttachedKey { kind: key.kind, value: key.value.clone(), primary, via });
-        }
-        let properties = properties::merged(&Properties::new(), &call.patch);
-        self.emit(ContactEvent::Created(Created { at: self.turn.now, keys, properties }));
-        // Nothing is older than the contact itself: every definition in force is met from the start.
-        self.state.settled = self.turn.now;
-        self.state.definitions = self.turn.rules.revision;
-    }
-
-    fn attach(&mut self, call: &Call) {
-        let mut keys: Vec<AttachedKey> = Vec::new();
-        for key in &call.keys {
-            let held = self.state.keys.iter().find(|held| held.key == *key);
-            let slot_free =
-                self.state.primary(key.kind).is_none() && !keys.iter().any(|k| k.kind == key.kind);
-            // An explicit upsert that names the contact by another key changes its address (RS-30).
-            let takes_over = key.kind == KeyKind::Email
-                && call.event.is_none()
-                && call.keys.iter().any(|other| other.kind != KeyKind::Email && self.state.holds(other));
-            let primary = slot_free || takes_over;
-            if held.is_some_and(|held| held.primary || !primary) {
-                continue;
-            }
-            keys.push(AttachedKey { kind: key.kind, value: key.value.clone(), primary, via: call.via });
-        }
-        if !keys.is_empty() {
-            self.emit(ContactEvent::KeysAttached(KeysAttached { at: self.turn.now, keys }));
-        }
-    }
-
     fn patch(&mut self, patch: &Properties, touched: &mut Vec<u32>) {
         if patch.is_empty() {
             return;
@@ -293,29 +245,6 @@ impl Progress<'_> {
             source: event.source,
             idempotency: event.idempotency_key.map(|key| Idempotency { key, request }),
         }))
-    }
-
-    fn absorb(&mut self, call: &Call, touched: &mut Vec<u32>) {
-        for event in merge::absorbed(self.state, call, self.turn.now) {
-            for name in event.occurrences.keys() {
-                self.turn.rules.touched_by_event(name, touched);
-            }
-            for name in event.properties.keys() {
-                self.turn.rules.touched_by_property(name, touched);
-            }
-            // What the loser's clock should have ended by now ends with this turn.
-            for moved in event.standings.iter().filter(|moved| moved.active.is_some()) {
-                self.turn.rules.touched_by_stay(&moved.bucket, touched);
-            }
-            self.emit(ContactEvent::Absorbed(Box::new(event)));
-        }
-        // Clocks of moved stays run on; everything is planned anew with the united history.
-        for (index, rule) in (0_u32..).zip(&self.turn.rules.rules) {
-            if rule.enabled {
-                self.stamp_deadline(rule);
-            }
-            self.replan(index, self.turn.now);
-        }
     }
 
     fn look(&mut self) -> Outcome {
@@ -374,27 +303,5 @@ impl Progress<'_> {
         let record = self.emit(ContactEvent::BucketLeft(event));
         self.left.push(bucket.clone());
         Some(record)
-    }
-
-    fn announce(&mut self, outbound_type: &'static str) {
-        let contact = self.state.public();
-        let data = json!({
-            "id": contact.id,
-            "externalId": contact.external_id,
-            "email": contact.email,
-            "contactKey": self.state.contact_key(),
-            "properties": contact.properties,
-            "firstSeenAt": contact.first_seen_at,
-            "lastSeenAt": contact.last_seen_at,
-            "createdAt": contact.created_at,
-            "updatedAt": contact.updated_at,
-        });
-        self.announced(outbound_type, data);
-    }
-
-    fn announced(&mut self, outbound_type: &'static str, data: Value) {
-        let Value::Object(data) = data else { return };
-        let event = Announced { at: self.turn.now, outbound_type: outbound_type.into(), data };
-        self.emit(ContactEvent::Announced(event));
     }
 }

@@ -9,10 +9,12 @@
 //! [`decide`] changes the state only through [`apply`], so a state and the replay of its events are equal.
 
 mod agenda;
+mod announce;
 mod apply;
 mod command;
 mod decide;
 mod dwell;
+mod keys;
 mod membership;
 mod merge;
 mod occurrences;

@@ -11,6 +11,7 @@ mod journal;
 mod lifecycle;
 mod main_job;
 mod random;
+mod reactions;
 mod receiver;
 mod server;
 mod torture;
