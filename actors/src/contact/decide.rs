@@ -4,27 +4,22 @@ use std::collections::BTreeMap;
 
 use mainspring_schemas::{
     BucketId, ContactId, Properties, RecordId, Timestamp,
-    catalog::{CONTACT_CREATED, CONTACT_DELETED, CONTACT_MERGED, CONTACT_UPDATED},
+    catalog::{CONTACT_CREATED, CONTACT_UPDATED},
     event::contact::{
-        Announced, AttachedKey, BucketLeft, ContactEvent, Created, Deleted, Erased, EventRecorded,
-        Idempotency, IdentityConflict, KeysAttached, LeaveReason, Looked, MergedInto, PropertiesChanged,
-        Seen, TransitionSource, Via,
+        BucketLeft, ContactEvent, EventRecorded, Idempotency, IdentityConflict, LeaveReason, Looked,
+        MergedInto, PropertiesChanged, Seen, TransitionSource, Via,
     },
-    identity::{IdentityKey, KeyKind},
+    identity::KeyKind,
     properties::{self, Change},
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
     apply::{Meta, apply, size_after},
-    command::{Call, Command, Decision, EmailUpdate, Erasure, NewEvent, Outcome, Policy, Taken},
-    merge,
+    command::{Call, Command, Decision, NewEvent, Outcome, Policy, Taken},
     state::{ContactState, Fate, digest_of},
 };
 use crate::rules::Rules;
-
-/// Why contacts merge: keys of one call designated both (AA-03).
-const COLLIDE_MERGE: &str = "collide_merge";
 
 /// Under what a turn is decided.
 #[derive(Clone, Copy, Debug)]
@@ -172,26 +167,6 @@ impl Progress<'_> {
         id
     }
 
-    /// Whether every key of the call is this contact's, a loser's, or free; otherwise the call must be resolved anew.
-    fn knows_keys_of(&self, call: &Call) -> bool {
-        let known = |key: &IdentityKey| {
-            self.state.holds(key)
-                || call.unowned.contains(key)
-                || call.losers.iter().any(|loser| loser.state.holds(key))
-        };
-        let designated = self.state.fate == Fate::Live || !call.unowned.is_empty();
-        designated && call.keys.iter().all(known)
-    }
-
-    /// The kind of which the call would attach one key too many (KE-12).
-    fn full_kind(&self, call: &Call) -> Option<KeyKind> {
-        let limit = self.turn.policy.max_keys_per_kind;
-        call.unowned.iter().map(|key| key.kind).find(|kind| {
-            let held = |state: &ContactState| state.keys.iter().filter(|held| held.key.kind == *kind).count();
-            held(self.state) + call.losers.iter().map(|loser| held(&loser.state)).sum::<usize>() >= limit
-        })
-    }
-
     fn call(&mut self, call: Call) -> Outcome {
         if let Some(duplicate) = self.duplicate(&call) {
             return duplicate;
@@ -271,50 +246,6 @@ impl Progress<'_> {
         Some(Outcome::Duplicate { event: known.event, same_request: known.request == event.request })
     }
 
-    fn create(&mut self, call: &Call) {
-        let mut keys: Vec<AttachedKey> = Vec::new();
-        for key in &call.unowned {
-            let primary = !keys.iter().any(|attached| attached.kind == key.kind);
-            let via = if call.via == Via::Attached { Via::Created } else { call.via };
-            keys.push(AttachedKey { kind: key.kind, value: key.value.clone(), primary, via });
-        }
-        let properties = properties::merged(&Properties::new(), &call.patch);
-        self.emit(ContactEvent::Created(Created { at: self.turn.now, keys, properties }));
-        // Nothing is older than the contact itself: every definition in force is met from the start.
-        self.state.settled = self.turn.now;
-        self.state.definitions = self.turn.rules.revision;
-    }
-
-    fn attach(&mut self, call: &Call) {
-        let mut keys: Vec<AttachedKey> = Vec::new();
-        for key in &call.keys {
-            let held = self.state.keys.iter().find(|held| held.key == *key);
-            let slot_free =
-                self.state.primary(key.kind).is_none() && !keys.iter().any(|k| k.kind == key.kind);
-            let takes_over = key.kind == KeyKind::Email && self.replaces_address(call);
-            let primary = slot_free || takes_over;
-            if held.is_some_and(|held| held.primary || !primary) {
-                continue;
-            }
-            keys.push(AttachedKey { kind: key.kind, value: key.value.clone(), primary, via: call.via });
-        }
-        if !keys.is_empty() {
-            self.emit(ContactEvent::KeysAttached(KeysAttached { at: self.turn.now, keys }));
-        }
-    }
-
-    /// Whether an address of the call becomes primary: the call names the contact by something else (RS-30), and is of
-    /// a kind that may (RS-32).
-    fn replaces_address(&self, call: &Call) -> bool {
-        let may = match self.turn.policy.email_update {
-            EmailUpdate::Upsert => call.event.is_none(),
-            EmailUpdate::Any => true,
-            EmailUpdate::Never => false,
-        };
-        let by_another = |key: &IdentityKey| key.kind != KeyKind::Email && self.state.holds(key);
-        may && (call.designated || call.keys.iter().any(by_another))
-    }
-
     fn patch(&mut self, patch: &Properties, touched: &mut Vec<u32>) {
         if patch.is_empty() {
             return;
@@ -350,29 +281,6 @@ impl Progress<'_> {
         }))
     }
 
-    fn absorb(&mut self, call: &Call, touched: &mut Vec<u32>) {
-        for event in merge::absorbed(self.state, call, self.turn.now) {
-            for name in event.occurrences.keys() {
-                self.turn.rules.touched_by_event(name, touched);
-            }
-            for name in event.properties.keys() {
-                self.turn.rules.touched_by_property(name, touched);
-            }
-            // What the loser's clock should have ended by now ends with this turn.
-            for moved in event.standings.iter().filter(|moved| moved.active.is_some()) {
-                self.turn.rules.touched_by_stay(&moved.bucket, touched);
-            }
-            self.emit(ContactEvent::Absorbed(Box::new(event)));
-        }
-        // Clocks of moved stays run on; everything is planned anew with the united history.
-        for (index, rule) in (0_u32..).zip(&self.turn.rules.rules) {
-            if rule.enabled {
-                self.stamp_deadline(rule);
-            }
-            self.replan(index, self.turn.now);
-        }
-    }
-
     fn look(&mut self) -> Outcome {
         self.meet();
         self.catch_up();
@@ -383,46 +291,6 @@ impl Progress<'_> {
             self.emit(ContactEvent::Looked(Looked { at: self.turn.now }));
         }
         Outcome::Looked
-    }
-
-    pub(super) fn delete(&mut self) -> Outcome {
-        self.meet();
-        self.settle(self.turn.continuous);
-        self.end_all_stays();
-        let contact = self.state.public();
-        let data = json!({
-            "id": contact.id, "externalId": contact.external_id, "email": contact.email, "reason": "deleted",
-        });
-        self.announced(CONTACT_DELETED, data);
-        self.emit(ContactEvent::Deleted(Deleted { at: self.turn.now, reason: "deleted".into() }));
-        Outcome::Deleted
-    }
-
-    /// What is told of it names the contact by its id alone (GD-07): a mirror knows it by that, and nobody else learns
-    /// who it was.
-    fn erase(&mut self, erasure: Erasure) -> Outcome {
-        self.end_all_stays();
-        let at = self.turn.now;
-        let Erasure { data_keys, former } = erasure;
-        self.emit(ContactEvent::Erased(Erased { at, data_keys, former }));
-        let data = json!({
-            "id": self.turn.contact, "externalId": null, "email": null, "reason": "erased",
-        });
-        self.announced(CONTACT_DELETED, data);
-        self.emit(ContactEvent::Deleted(Deleted { at, reason: "erased".into() }));
-        Outcome::Deleted
-    }
-
-    /// Silently (BK-244).
-    fn end_all_stays(&mut self) {
-        let now = self.turn.now;
-        let active: Vec<BucketId> =
-            self.state.standings.iter().filter(|s| s.stay.is_some()).map(|s| s.bucket.clone()).collect();
-        for bucket in active {
-            let name = self.turn.rules.rules.iter().find(|rule| *rule.bucket() == bucket);
-            let name = name.map(|rule| rule.definition.name.clone()).unwrap_or_default();
-            self.end_stay(&bucket, &name, TransitionSource::Event, LeaveReason::Deleted, now, false);
-        }
     }
 
     pub(super) fn end_stay(
@@ -451,44 +319,6 @@ impl Progress<'_> {
         let record = self.emit(ContactEvent::BucketLeft(event));
         self.left.push(bucket.clone());
         Some(record)
-    }
-
-    fn announce(&mut self, outbound_type: &'static str) {
-        let contact = self.state.public();
-        let data = json!({
-            "id": contact.id,
-            "externalId": contact.external_id,
-            "email": contact.email,
-            "contactKey": self.state.contact_key(),
-            "properties": contact.properties,
-            "firstSeenAt": contact.first_seen_at,
-            "lastSeenAt": contact.last_seen_at,
-            "createdAt": contact.created_at,
-            "updatedAt": contact.updated_at,
-        });
-        self.announced(outbound_type, data);
-    }
-
-    /// Tells the world of every contact that vanished into this one (MC-45).
-    fn announce_merges(&mut self, losers: &[Taken]) {
-        for loser in losers.iter().map(|loser| loser.state.public()) {
-            let loser = json!({"id": loser.id, "externalId": loser.external_id, "email": loser.email});
-            if self.turn.policy.announce_all {
-                // For receivers that know the documented types only (GD-07).
-                let mut deleted = loser.clone();
-                deleted["reason"] = "merged".into();
-                self.announced(CONTACT_DELETED, deleted);
-            }
-            let survivor = self.state.public();
-            let data = json!({"survivor": survivor, "loser": loser, "reason": COLLIDE_MERGE});
-            self.announced(CONTACT_MERGED, data);
-        }
-    }
-
-    fn announced(&mut self, outbound_type: &'static str, data: Value) {
-        let Value::Object(data) = data else { return };
-        let event = Announced { at: self.turn.now, outbound_type: outbound_type.into(), data };
-        self.emit(ContactEvent::Announced(event));
     }
 }
 

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use mainspring_schemas::{
     Properties, Timestamp,
-    event::contact::{Absorbed, AttachedKey, MovedIdempotency, MovedStanding, MovedStay, Via},
+    event::contact::{Absorbed, AttachedKey, ContactEvent, MovedIdempotency, MovedStanding, MovedStay, Via},
     identity::KeyKind,
     properties,
 };
 
 use super::{
     command::{Call, Taken},
+    decide::Progress,
     state::ContactState,
 };
 
@@ -105,4 +106,30 @@ pub(super) fn standings(
             }
         })
         .collect()
+}
+
+impl Progress<'_> {
+    /// Absorbs the losers of a call; adds the buckets that this touches.
+    pub(super) fn absorb(&mut self, call: &Call, touched: &mut Vec<u32>) {
+        for event in absorbed(self.state, call, self.turn.now) {
+            for name in event.occurrences.keys() {
+                self.turn.rules.touched_by_event(name, touched);
+            }
+            for name in event.properties.keys() {
+                self.turn.rules.touched_by_property(name, touched);
+            }
+            // What the loser's clock should have ended by now ends with this turn.
+            for moved in event.standings.iter().filter(|moved| moved.active.is_some()) {
+                self.turn.rules.touched_by_stay(&moved.bucket, touched);
+            }
+            self.emit(ContactEvent::Absorbed(Box::new(event)));
+        }
+        // Clocks of moved stays run on; everything is planned anew with the united history.
+        for (index, rule) in (0_u32..).zip(&self.turn.rules.rules) {
+            if rule.enabled {
+                self.stamp_deadline(rule);
+            }
+            self.replan(index, self.turn.now);
+        }
+    }
 }

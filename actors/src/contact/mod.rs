@@ -9,10 +9,13 @@
 //! [`decide`] changes the state only through [`apply`], so a state and the replay of its events are equal.
 
 mod agenda;
+mod announce;
 mod apply;
 mod command;
 mod decide;
 mod dwell;
+mod ending;
+mod keys;
 mod membership;
 mod merge;
 mod occurrences;

@@ -6,6 +6,7 @@ use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub use super::dwell::{BucketDeadline, BucketDwelled, Dwelled, Reacted, ReactionOutcome};
 use crate::{BucketId, ContactId, Properties, RecordId, StayId, Timestamp, identity::KeyKind};
 
 /// How a key came to its contact (AK-01).
@@ -241,94 +242,6 @@ pub struct BucketLeft {
     pub email: Option<CompactString>,
 }
 
-/// A stay reached an age that a schedule of its bucket waits for: the stored event `bucket:dwell:<id>:<label>` (BK-131,
-/// BK-132). Not announced by a webhook (BK-137).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct BucketDwelled {
-    /// The instant it fell due.
-    pub at: Timestamp,
-    /// The bucket.
-    pub bucket: BucketId,
-    /// Its name then.
-    pub bucket_name: String,
-    /// The stay.
-    pub stay: StayId,
-    /// Ordinal of the stay.
-    pub epoch: u32,
-    /// The schedule, such as `after-604800000` (BK-121).
-    pub label: CompactString,
-    /// How many times the schedule's length had passed, `dwellCount` on the wire; 1 for a schedule that fires once.
-    pub ordinal: u64,
-    /// Who decided.
-    pub source: TransitionSource,
-    /// The contact's canonical key then.
-    #[serde(default)]
-    pub user_key: CompactString,
-    /// The contact's primary address then.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub email: Option<CompactString>,
-}
-
-/// A stay got an unconditional end, because its bucket had no `maxDwell` when it began and has one now (BK-142).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct BucketDeadline {
-    /// When the definition with `maxDwell` came into force.
-    pub at: Timestamp,
-    /// The bucket.
-    pub bucket: BucketId,
-    /// The stay.
-    pub stay: StayId,
-    /// Ordinal of the stay.
-    pub epoch: u32,
-    /// The end.
-    pub max_dwell_at: Timestamp,
-}
-
-/// What became of a reaction (BK-123).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ReactionOutcome {
-    /// It ran; what it did follows.
-    Ran,
-    /// Its own filter left the transition out: `firstEntryOnly` or `reason`.
-    Filtered,
-    /// Too many reactions had followed from each other; it did not run.
-    Cascade,
-    /// The properties would have become larger than allowed; nothing of it ran.
-    Refused,
-}
-
-impl ReactionOutcome {
-    /// The word on the wire.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ran => "ran",
-            Self::Filtered => "filtered",
-            Self::Cascade => "cascade",
-            Self::Refused => "refused",
-        }
-    }
-}
-
-/// A reaction of a bucket met a transition (BK-120).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Reacted {
-    /// When; what it did carries the same instant.
-    pub at: Timestamp,
-    /// The bucket.
-    pub bucket: BucketId,
-    /// The reaction, such as `bucket-vip-on-enter`.
-    pub reaction: CompactString,
-    /// The stay.
-    pub stay: StayId,
-    /// Ordinal of the stay.
-    pub epoch: u32,
-    /// The record of the transition.
-    pub transition: RecordId,
-    /// What became of it.
-    pub outcome: ReactionOutcome,
-}
-
 /// Something outside must be told (OB-60): the envelope's `data`, frozen here (OB-52).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Announced {
@@ -364,15 +277,6 @@ pub struct MovedStanding {
     /// The loser's active stay ended silently because the survivor's own goes on (BK-240).
     #[serde(default)]
     pub ended_by_merge: bool,
-}
-
-/// What a schedule fired last in a stay.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Dwelled {
-    /// The schedule's label (BK-121).
-    pub label: CompactString,
-    /// The ordinal it fired (BK-132).
-    pub ordinal: u64,
 }
 
 /// An active stay that moves in a merge, clocks intact.

@@ -7,6 +7,7 @@ pub mod access;
 pub mod bucket;
 pub mod contact;
 pub mod delivery;
+mod dwell;
 pub mod endpoint;
 pub mod identity;
 

@@ -13,6 +13,7 @@ mod journal;
 mod lifecycle;
 mod main_job;
 mod random;
+mod reactions;
 mod receiver;
 mod server;
 mod torture;
