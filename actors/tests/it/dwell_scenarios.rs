@@ -349,3 +349,18 @@ fn sb_66_what_the_losers_clock_missed_is_decided_with_the_merge() {
     let lines = absorb(&mut survivor, &member(&yaml, T0), "u2");
     assert_eq!(transitions(lines), ["5h -F12 #1 reconcile maxDwell"], "the leave wins");
 }
+
+#[test]
+fn bk_240_a_deferred_leave_that_the_loser_missed_comes_with_the_merge() {
+    let yaml = f12_with("minDwell: 2h,", &["every: 150m"]);
+    let mut loser = member(&yaml, T0);
+    loser.put(T0 + HOUR, json!({"plan": null}));
+    let mut survivor = Person::new(&yaml);
+    survivor.put(T0, json!({"name": "s"}));
+    survivor.now = T0 + 3 * HOUR;
+    assert_eq!(
+        absorb(&mut survivor, &loser, "u2"),
+        ["3h -F12 #1 event criteria"],
+        "though nothing of the merge names a property of the criteria, and no dwell before it"
+    );
+}
