@@ -8,11 +8,14 @@ use actix_web::{
 };
 use mainspring_actors::{api::EngineError, bucket::BucketView};
 use mainspring_projections::{BucketFigures, MemberFilter, StayStatus};
-use mainspring_schemas::{BucketId, event::access::Scope};
+use mainspring_schemas::{
+    BucketId,
+    definition::{BucketDefinition, Reaction},
+    event::access::Scope,
+};
 use serde_json::{Value, json};
 
 use super::{reading::ask, stays::shapes};
-
 use crate::{
     auth::require_admin,
     error::ApiError,
@@ -86,9 +89,21 @@ pub(super) async fn one(
     }
     details["fastExpiry"] = json!(view.definition.fast_expiry.unwrap_or(false));
     details["syncToPostHog"] = json!(view.definition.sync_to_post_hog.unwrap_or(false));
-    details["feedsJourneys"] = json!([]);
+    let reactions = view.definition.reactions.iter();
+    details["feedsJourneys"] = reactions.map(|reaction| fed(&view.definition, reaction)).collect();
     details["recentMembers"] = Value::Array(shapes(&state, &recent).await);
     Ok(lag.ok().json(json!({ "bucket": details })))
+}
+
+/// What a transition of the bucket sets off: its own reactions, as the journeys they will be (BK-122, BK-227).
+fn fed(definition: &BucketDefinition, reaction: &Reaction) -> Value {
+    json!({
+        "id": reaction.id(&definition.id),
+        "name": format!("{} \u{2014} on {}", definition.name, reaction.kind()),
+        "trigger": reaction.event(&definition.id),
+        "sourceBucketId": definition.id,
+        "owned": true,
+    })
 }
 
 /// `PATCH /v1/admin/buckets/{id}`: the switch, hot (BK-200).

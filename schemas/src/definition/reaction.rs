@@ -99,6 +99,24 @@ impl Reaction {
         }
     }
 
+    /// The word for what sets it off: `enter`, `leave` or `dwell`.
+    pub fn kind(&self) -> &'static str {
+        match &self.trigger {
+            Trigger::Enter { .. } => "enter",
+            Trigger::Leave { .. } => "leave",
+            Trigger::Dwell(_) => "dwell",
+        }
+    }
+
+    /// The stored event that sets it off (BK-100).
+    pub fn event(&self, bucket: &BucketId) -> CompactString {
+        match &self.trigger {
+            Trigger::Enter { .. } => format_compact!("bucket:entered:{bucket}"),
+            Trigger::Leave { .. } => format_compact!("bucket:left:{bucket}"),
+            Trigger::Dwell(schedule) => format_compact!("bucket:dwell:{bucket}:{}", schedule.label()),
+        }
+    }
+
     /// The schedule of a dwell reaction.
     pub fn schedule(&self) -> Option<&Schedule> {
         match &self.trigger {
