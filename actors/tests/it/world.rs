@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicI64, AtomicUsize, Ordering},
@@ -273,8 +274,13 @@ impl World {
         }
     }
 
+    /// Where the files of the log are.
+    pub fn log_directory(&self) -> PathBuf {
+        self.directory.path().join("log")
+    }
+
     pub async fn start(&self, definitions: Option<Vec<BucketDefinition>>) -> Running {
-        let (log, _) = EmbeddedLog::open(LogOptions::new(self.directory.path().join("log"))).unwrap();
+        let (log, _) = EmbeddedLog::open(LogOptions::new(self.log_directory())).unwrap();
         let snapshots = SqliteSnapshots::open(self.directory.path().join("snapshots.sqlite")).unwrap();
         let shared: Arc<dyn EventLog> = Arc::new(Faulty(log.clone(), self.faults.clone()));
         let population = Arc::new(WholeLog(Arc::clone(&shared), self.faults.clone()));
