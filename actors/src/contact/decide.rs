@@ -266,9 +266,12 @@ impl Progress<'_> {
     }
 
     fn record(&mut self, event: NewEvent, touched: &mut Vec<u32>) -> RecordId {
-        self.turn.rules.touched_by_event(&event.name, touched);
-        for name in event.properties.keys() {
-            self.turn.rules.touched_by_property(name, touched);
+        // A transition touches no bucket, so that transitions cannot cause each other without end (BK-45).
+        if !event.name.starts_with("bucket:") {
+            self.turn.rules.touched_by_event(&event.name, touched);
+            for name in event.properties.keys() {
+                self.turn.rules.touched_by_property(name, touched);
+            }
         }
         let request = event.request;
         self.emit(ContactEvent::EventRecorded(EventRecorded {

@@ -284,8 +284,13 @@ impl World {
         }
     }
 
+    /// Where the files of the log are.
+    pub fn log_directory(&self) -> PathBuf {
+        self.directory.path().join("log")
+    }
+
     pub async fn start(&self, definitions: Option<Vec<BucketDefinition>>) -> Running {
-        let (log, _) = EmbeddedLog::open(LogOptions::new(self.directory.path().join("log"))).unwrap();
+        let (log, _) = EmbeddedLog::open(LogOptions::new(self.log_directory())).unwrap();
         let snapshots = SqliteSnapshots::open(self.directory.path().join("snapshots.sqlite")).unwrap();
         let data_keys = Arc::new(DataKeys::open(&self.data_keys(), true).unwrap());
         let sealed = Arc::new(SealedLog::new(Arc::clone(&log), Arc::clone(&data_keys)));

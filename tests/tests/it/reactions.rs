@@ -47,6 +47,20 @@ async fn bk_120_a_reaction_reaches_the_receiver_and_the_contact() {
             "data": {"gift": ["mug"]},
         })
     );
+    let detail = server.get("/v1/admin/buckets/buyers").await.expect(200);
+    let owned = |id: &str, name: &str, trigger: &str| json!({"id": id, "name": name, "trigger": trigger, "sourceBucketId": "buyers", "owned": true});
+    assert_eq!(
+        detail["bucket"]["feedsJourneys"],
+        json!([
+            owned("bucket-buyers-on-enter", "Buyers \u{2014} on enter", "bucket:entered:buyers"),
+            owned(
+                "bucket-buyers-on-dwell-every-604800000",
+                "Buyers \u{2014} on dwell",
+                "bucket:dwell:buyers:every-604800000"
+            ),
+        ]),
+        "SB-60, BK-227"
+    );
     server.stop();
     binary::assert_verified(&site.data());
 }

@@ -3,9 +3,11 @@
 //! Absolute figures wander with the machine; the ratio to a floor does not. A floor does the part of the work that no
 //! engine could leave out, with the same server, the same sizes and the same syncs, and nothing else.
 
+mod absence;
 mod batch;
 mod cpu;
 mod deliver;
+mod durable;
 mod edge;
 mod floor;
 mod idle;
@@ -14,6 +16,7 @@ mod latency;
 mod load;
 mod people;
 mod place;
+mod populate;
 mod rebuild;
 mod receiver;
 mod report;
@@ -23,6 +26,7 @@ mod world;
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use self::{
+    absence::Scene,
     edge::Course,
     place::Place,
     report::{Machine, Part},
@@ -50,9 +54,15 @@ pub struct Args {
     /// Connections of the load
     #[arg(long, value_delimiter = ',', default_value = "16,64,256", value_parser = connections)]
     connections: Vec<usize>,
-    /// Contacts of `idle` [default: 1000000, in `all` 200000]
+    /// Contacts of `idle` and `absence` [default: 1000000, in `all` 200000]
     #[arg(long)]
     contacts: Option<u64>,
+    /// Contacts of `absence` that fall due in its window [default: a twentieth of them]
+    #[arg(long)]
+    due: Option<u64>,
+    /// How long the window of `absence` is, and each of its loads [default: 60, in `all` 10]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=600))]
+    window_seconds: Option<u64>,
     /// Least records of `idle` and `rebuild` [default: what the contacts make, and 500000]
     #[arg(long)]
     records: Option<u64>,
@@ -65,6 +75,27 @@ pub struct Args {
     /// Where to make a directory for the data, on a disk; it is removed at the end [env: TMPDIR] [default: .]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+}
+
+impl Args {
+    /// What is usual for a part by itself, or beside everything else.
+    fn usual(&self, (alone, beside): (u64, u64)) -> u64 {
+        if self.what == What::All { beside } else { alone }
+    }
+
+    fn contacts(&self) -> u64 {
+        self.contacts.unwrap_or_else(|| self.usual(CONTACTS))
+    }
+
+    /// The scene of `absence`.
+    fn scene(&self) -> anyhow::Result<Scene> {
+        let contacts = self.contacts();
+        Ok(Scene {
+            contacts: usize::try_from(contacts)?,
+            due: usize::try_from(self.due.unwrap_or(contacts / 20))?,
+            window: Duration::from_secs(self.window_seconds.unwrap_or_else(|| self.usual(WINDOW))),
+        })
+    }
 }
 
 /// What can be measured.
@@ -84,21 +115,34 @@ enum What {
     Sealing,
     /// Memory, and the time to start
     Idle,
+    /// How late the clock is when many fall due at once
+    Absence,
     /// Everything
     All,
 }
 
 impl What {
     /// Memory comes first, while the process has used none.
-    const PARTS: [Self; 7] =
-        [Self::Idle, Self::Ingest, Self::Batch, Self::Sealing, Self::Rebuild, Self::Deliver, Self::Latency];
+    const PARTS: [Self; 8] = [
+        Self::Idle,
+        Self::Absence,
+        Self::Ingest,
+        Self::Batch,
+        Self::Sealing,
+        Self::Rebuild,
+        Self::Deliver,
+        Self::Latency,
+    ];
 }
 
 /// Events of one batch.
 const BATCH: usize = 100;
 
-/// Contacts of `idle` by itself, and beside everything else.
-const IDLE_CONTACTS: (u64, u64) = (1_000_000, 200_000);
+/// Contacts of `idle` and `absence` by themselves, and beside everything else.
+const CONTACTS: (u64, u64) = (1_000_000, 200_000);
+
+/// Seconds of the window of `absence` by itself, and beside everything else.
+const WINDOW: (u64, u64) = (60, 10);
 
 /// Records of `rebuild`.
 const REBUILD_RECORDS: u64 = 500_000;
@@ -144,11 +188,8 @@ fn measure(what: What, args: &Args, place: &Place) -> anyhow::Result<Part> {
             What::Rebuild => rebuild::measure(place, args.records.unwrap_or(REBUILD_RECORDS)).await,
             What::Deliver => deliver::measure(place, time).await,
             What::Latency => latency::measure(place, time, args.rate).await,
-            What::Idle => {
-                let (alone, beside) = IDLE_CONTACTS;
-                let usual = if args.what == What::Idle { alone } else { beside };
-                idle::measure(place, args.contacts.unwrap_or(usual), args.records).await
-            }
+            What::Idle => idle::measure(place, args.contacts(), args.records).await,
+            What::Absence => absence::measure(place, args.scene()?).await,
             What::All => Err(Fault::usage("one part at a time").into()),
         }
     });

@@ -2,7 +2,10 @@
 
 use anyhow::bail;
 use bytes::Bytes;
-use mainspring_schemas::definition::{BucketDefinition, assemble};
+use mainspring_schemas::{
+    Timestamp,
+    definition::{BucketDefinition, assemble},
+};
 use serde_json::{Value, json};
 
 /// Different users of the load.
@@ -13,6 +16,15 @@ pub const EVENT: &str = "order.placed";
 
 /// The event that makes a contact enter `BUCKET`, at its first time.
 pub const BEGUN: &str = "trial.begun";
+
+/// The event whose absence is noticed.
+const SEEN: &str = "app.seen";
+
+/// The bucket of those who were not seen for [`AWAY`].
+pub const ABSENT: &str = "absent";
+
+/// How long somebody must be away.
+const AWAY: i64 = 7 * 24 * 3_600_000;
 
 /// What [`definitions`] tells about itself.
 pub const ABOUT: &str = "20 buckets in force, 5 of them about the event that is sent";
@@ -48,6 +60,14 @@ pub fn definitions() -> anyhow::Result<Vec<BucketDefinition>> {
 pub fn one_definition() -> anyhow::Result<Vec<BucketDefinition>> {
     read(&format!(
         "buckets:\n  - {{id: trials, name: Trials, enabled: true, criteria: {{event: {BEGUN}}}}}\n"
+    ))
+}
+
+/// One bucket, entered by the clock.
+pub fn absence_definition() -> anyhow::Result<Vec<BucketDefinition>> {
+    read(&format!(
+        "buckets:\n  - {{id: {ABSENT}, name: Absent, enabled: true, \
+         criteria: {{event: {SEEN}, within: 7d, exists: false}}}}\n"
     ))
 }
 
@@ -105,6 +125,14 @@ pub fn batches(key: &str, size: usize) -> Vec<Bytes> {
     (0..USERS).step_by(size).map(batch).collect()
 }
 
+/// A request that says when each user was seen, so that each is absent at its instant: a window ends the millisecond
+/// after it (BK-150).
+pub fn seen(key: &str, absent: impl Iterator<Item = (usize, Timestamp)>) -> Bytes {
+    let event = |(number, at): (usize, Timestamp)| json!({"name": SEEN, "userId": user(number), "timestamp": at.plus(-AWAY - 1).to_string()});
+    let events: Vec<Value> = absent.map(event).collect();
+    post("/v1/events/batch", key, &json!({ "events": events }))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,5 +141,6 @@ mod tests {
     fn the_definitions_are_in_order() {
         assert_eq!(definitions().unwrap().len(), 20);
         assert_eq!(one_definition().unwrap().len(), 1);
+        assert_eq!(absence_definition().unwrap().len(), 1);
     }
 }
