@@ -110,7 +110,8 @@ impl System {
         Ok(Self { engine, read_models, log, snapshots, runner, outbound, _data: options.data })
     }
 
-    /// The log of this system.
+    /// The log as it lies on disk, personal payloads sealed: for its life cycle and statistics. Who reads payloads asks
+    /// [`Engine::log`].
     pub fn log(&self) -> &Arc<EmbeddedLog> {
         &self.log
     }

@@ -86,7 +86,7 @@ pub async fn measure(place: &Place, scene: Scene) -> anyhow::Result<Part> {
     let wait = begins.since(world.system.engine.now()) - millis(scene.window.mul_f64(WARM_UP));
     let wait = u64::try_from(wait).context("contacts were made too slowly for the window that was chosen")?;
     tokio::time::sleep(Duration::from_millis(wait)).await;
-    let log: Arc<dyn EventLog> = world.system.log().clone();
+    let log: Arc<dyn EventLog> = Arc::clone(world.system.engine.log());
     let first = log.durable_end();
     let watch = Watch::start(Arc::clone(&log))?;
     let busy = load.run().await?.whole()?;
