@@ -108,7 +108,11 @@ fn line(opened: &OpenedLog, record: &Recorded, as_json: bool) -> anyhow::Result<
         // An instant that was due while nobody looked is older than its record.
         let recorded = record.recorded_at.to_string();
         let at = members.get("at").and_then(Value::as_str).unwrap_or(&recorded);
-        let told = if erased { format!("{} (erased)", record.event_type) } else { words::tell(&event) };
+        let told = match erased {
+            // Of a transition everything that is told is still there.
+            true if !is_transition(&event) => format!("{} (erased)", record.event_type),
+            _ => words::tell(&event),
+        };
         let late = if at == recorded { String::new() } else { format!(" (recorded {recorded})") };
         output::data(format_args!("{:>6}  {at}  {}{late}", record.version, told));
         return Ok(());
@@ -129,6 +133,11 @@ fn line(opened: &OpenedLog, record: &Recorded, as_json: bool) -> anyhow::Result<
         "erased": erased,
         "event": masked(members),
     }))
+}
+
+fn is_transition(event: &DomainEvent) -> bool {
+    use ContactEvent::{BucketDwelled, BucketEntered, BucketLeft};
+    matches!(event, DomainEvent::Contact(BucketEntered(_) | BucketLeft(_) | BucketDwelled(_)))
 }
 
 /// The event's own members.
