@@ -2,7 +2,7 @@
 
 use mainspring_schemas::{
     ContactId, EndpointId, MessageId, Timestamp,
-    catalog::{BUCKET_ENTERED, BUCKET_LEFT, WEBHOOK_TEST, subscribes},
+    catalog::{BUCKET_ENTERED, BUCKET_LEFT, CONTACT_DELETED, WEBHOOK_TEST, subscribes},
     event::{
         DeliveryEvent, DomainEvent, EndpointEvent,
         contact::{Announced, BucketEntered, BucketLeft, ContactEvent},
@@ -108,7 +108,7 @@ pub fn project(fact: &Fact) -> Option<QueueChange<'_>> {
                 ContactEvent::BucketLeft(left) if left.announced => Content::Left(left),
                 _ => return None,
             };
-            (Some(contact), content, Receivers::Subscribed)
+            (about(contact, &content), content, Receivers::Subscribed)
         }
         (Owner::Endpoint(endpoint), DomainEvent::Endpoint(EndpointEvent::TestRequested(test))) => {
             (None, Content::Test(test), Receivers::Only(endpoint))
@@ -123,6 +123,18 @@ pub fn project(fact: &Fact) -> Option<QueueChange<'_>> {
     };
     let message = MessageId::of(fact.record.id, content.outbound_type());
     Some(QueueChange::Deliver { message, contact, content, receivers })
+}
+
+/// Whom a message is about. What is told of an erasure names an id that stands for nobody any more: it is delivered
+/// although everything about the contact is withdrawn, and what is answered to it is nobody's data.
+fn about(contact: ContactId, content: &Content<'_>) -> Option<ContactId> {
+    let tells_of_erasure = match content {
+        Content::Announced(told) => {
+            told.outbound_type == CONTACT_DELETED && told.data.get("reason").is_some_and(|r| r == "erased")
+        }
+        _ => false,
+    };
+    (!tells_of_erasure).then_some(contact)
 }
 
 /// Whether an endpoint gets a message at this position.

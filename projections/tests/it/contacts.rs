@@ -116,7 +116,7 @@ fn ct_70_a_deleted_contact_is_gone_with_keys_and_stays() {
     history.create(0b0001);
     history.enter(0, 1);
     history.enter(1, 1);
-    history.delete(0);
+    history.delete(0, 1);
     let read_models = follow(dir.path(), &MemoryLog::of(&history.records));
     let deleted = history.contacts[0].id;
     assert_eq!(read_models.contact(deleted).unwrap(), None);
@@ -139,7 +139,7 @@ fn a_record_after_the_end_of_a_contact_changes_nothing_but_is_counted() {
         let dir = tempfile::tempdir().unwrap();
         let mut history = History::default();
         history.create(1);
-        history.delete(0);
+        history.delete(0, 1);
         let log = MemoryLog::of(&history.records);
         follow(dir.path(), &log);
         history.contacts[0].live = true;

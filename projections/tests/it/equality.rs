@@ -129,6 +129,11 @@ fn check(steps: &[Step], cut: usize) {
     assert_eq!(report.records, log.durable_end());
     assert_equal(&digest(parts.path()).unwrap(), &expected, "rebuilt");
     assert_eq!(verify(&as_log(&log), parts.path(), &mut |_| {}).unwrap(), []);
+
+    // GD-03: made anew when nobody can read the erased any more.
+    let blank = MemoryLog::of(&history.without_keys());
+    rebuild(&as_log(&blank), parts.path(), &Selection::All, &mut |_| {}).unwrap();
+    assert_equal(&digest(parts.path()).unwrap(), &expected, "without the keys of the erased");
 }
 
 proptest! {

@@ -9,7 +9,10 @@ use mainspring_schemas::{
     BucketId, ContactId, DeliveryId, EndpointId, MessageId, Properties, RecordId, StayId, StreamName,
     Timestamp,
     catalog::{BUCKET_ENTERED, BUCKET_LEFT, WEBHOOK_TEST, subscribes},
-    codec::Encoded,
+    codec::{
+        Encoded,
+        personal::{personal_fields, split},
+    },
     criteria::Criteria,
     definition::BucketDefinition,
     event::{
@@ -17,8 +20,9 @@ use mainspring_schemas::{
         bucket::{BackfillAdvanced, BackfillCompleted, BackfillStarted, Defined, Purpose, Retired, Switched},
         contact::{
             Absorbed, Announced, AttachedKey, BucketDeadline, BucketDwelled, BucketEntered, BucketLeft,
-            Created, Deleted, EventRecorded, KeysAttached, LeaveReason, Looked, MergedInto, MovedStanding,
-            MovedStay, PropertiesChanged, Reacted, ReactionOutcome, Seen, Source, TransitionSource, Via,
+            Created, Deleted, Erased, EventRecorded, KeysAttached, LeaveReason, Looked, MergedInto,
+            MovedStanding, MovedStay, PropertiesChanged, Reacted, ReactionOutcome, Seen, Source,
+            TransitionSource, Via,
         },
         delivery::{AttemptResult, Attempted},
         endpoint::{
@@ -73,6 +77,7 @@ impl ModelContact {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelDelivery {
     pub endpoint: EndpointId,
+    pub contact: Option<ContactId>,
     pub attempts: u32,
     pub status: &'static str,
 }
@@ -94,6 +99,8 @@ pub struct History {
     pub endpoints: Vec<ModelEndpoint>,
     pub deliveries: BTreeMap<DeliveryId, ModelDelivery>,
     pub order: Vec<DeliveryId>,
+    /// Contacts whose data keys are destroyed.
+    pub erased: BTreeSet<ContactId>,
     versions: HashMap<StreamName, u64>,
     epochs: HashMap<(ContactId, BucketId), u32>,
     now: i64,
@@ -191,7 +198,7 @@ impl History {
             12 | 13 => self.enter(whom, spare),
             14 => self.leave(whom, spare),
             15 => self.merge(whom, spare),
-            16 => self.delete(whom),
+            16 => self.delete(whom, spare),
             17 => self.announce(whom, spare),
             18 | 19 => self.endpoint(whom, spare),
             20..=22 => self.attempt(whom, spare),
@@ -347,7 +354,7 @@ impl History {
             }),
         );
         if announced {
-            self.told(record, BUCKET_ENTERED);
+            self.told(record, BUCKET_ENTERED, Some(contact));
         }
     }
 
@@ -370,7 +377,7 @@ impl History {
         };
         let record = self.contact_event(index, &ContactEvent::BucketLeft(left));
         if announced {
-            self.told(record, BUCKET_LEFT);
+            self.told(record, BUCKET_LEFT, Some(self.contacts[index].id));
         }
     }
 
@@ -505,7 +512,7 @@ impl History {
         contact.updated_at = at;
     }
 
-    pub fn delete(&mut self, whom: u8) {
+    pub fn delete(&mut self, whom: u8, spare: u8) {
         let Some(index) = self.live(whom) else { return };
         let contact = self.contacts[index].id;
         let active: Vec<StayId> = self
@@ -518,10 +525,80 @@ impl History {
             self.end(index, stay, LeaveReason::Deleted, false);
         }
         let at = self.now();
+        if spare.is_multiple_of(2) {
+            self.erase(index);
+        }
         self.contact_event(index, &ContactEvent::Deleted(Deleted { at, reason: "deleted".into() }));
         self.stays.retain(|_, stay| stay.contact != contact);
         self.contacts[index].live = false;
         self.contacts[index].keys.clear();
+    }
+
+    /// Erases a contact with those that were merged into it: what was to be told about them is not, the erasure is.
+    fn erase(&mut self, index: usize) {
+        let (at, contact) = (self.now(), self.contacts[index].id);
+        let ends_here = |mut id: ContactId| {
+            while let Some(survivor) = self.contacts.iter().find(|c| c.id == id).and_then(|c| c.survivor) {
+                id = survivor;
+            }
+            id == contact
+        };
+        let former: Vec<ContactId> =
+            self.contacts.iter().map(|c| c.id).filter(|id| *id != contact && ends_here(*id)).collect();
+        let data_keys = vec![Uuid::from_u128(0xdada << 64 | u128::from(self.records.len() as u64))];
+        self.erased.extend(former.iter().copied().chain([contact]));
+        let about = |delivery: &&mut ModelDelivery| {
+            delivery.contact.is_some_and(|id| id == contact || former.contains(&id))
+                && delivery.status == "pending"
+        };
+        self.deliveries.values_mut().filter(about).for_each(|delivery| delivery.status = "discarded");
+        self.contact_event(index, &ContactEvent::Erased(Erased { at, data_keys, former }));
+        let data = object(json!({"id": contact, "reason": "erased"}));
+        let event = Announced { at, outbound_type: "contact.deleted".into(), data };
+        let record = self.contact_event(index, &ContactEvent::Announced(event));
+        self.told(record, "contact.deleted", None);
+    }
+
+    /// The records as they read once the data keys of the erased are destroyed: of what came before their erasure only
+    /// the open part is left, also of what receivers answered.
+    pub fn without_keys(&self) -> Vec<Recorded> {
+        let erased_at: HashMap<ContactId, u64> = self
+            .records
+            .iter()
+            .filter(|record| record.event_type == "contact.erased")
+            .flat_map(|record| {
+                let ContactEvent::Erased(erased) =
+                    ContactEvent::decode(&record.event_type, 1, &record.payload).unwrap()
+                else {
+                    unreachable!("its type says so")
+                };
+                let contact = record.stream.contact_id();
+                erased.former.into_iter().chain(contact).map(|id| (id, record.position))
+            })
+            .collect();
+        let open = |record: &Recorded| {
+            let fields = personal_fields(&record.event_type).unwrap();
+            Bytes::from(split(&record.payload, fields).unwrap().open)
+        };
+        let mut records = self.records.clone();
+        for record in &mut records {
+            let is_blank = match record.stream.category() {
+                "contact" => record
+                    .stream
+                    .contact_id()
+                    .is_some_and(|id| erased_at.get(&id).is_some_and(|position| record.position < *position)),
+                "deliveries" => {
+                    let DeliveryEvent::Attempted(attempted) =
+                        DeliveryEvent::decode(&record.event_type, 1, &record.payload).unwrap();
+                    self.deliveries[&attempted.delivery].contact.is_some_and(|id| self.erased.contains(&id))
+                }
+                _ => false,
+            };
+            if is_blank {
+                record.payload = open(record);
+            }
+        }
+        records
     }
 
     pub fn announce(&mut self, whom: u8, spare: u8) {
@@ -530,15 +607,16 @@ impl History {
         let data = object(json!({"id": self.contacts[index].id, "properties": {"b": 1, "a": null}}));
         let event = Announced { at: self.now(), outbound_type: outbound_type.into(), data };
         let record = self.contact_event(index, &ContactEvent::Announced(event));
-        self.told(record, outbound_type);
+        self.told(record, outbound_type, Some(self.contacts[index].id));
     }
 
-    fn told(&mut self, record: RecordId, outbound_type: &str) {
+    fn told(&mut self, record: RecordId, outbound_type: &str, contact: Option<ContactId>) {
         let message = MessageId::of(record, outbound_type);
         for endpoint in self.endpoints.iter().filter(|endpoint| !endpoint.deleted) {
             if endpoint.event_types.iter().any(|pattern| subscribes(pattern, outbound_type)) {
                 let id = DeliveryId::of(&message, endpoint.id);
-                let delivery = ModelDelivery { endpoint: endpoint.id, attempts: 0, status: "pending" };
+                let endpoint = endpoint.id;
+                let delivery = ModelDelivery { endpoint, contact, attempts: 0, status: "pending" };
                 self.deliveries.insert(id, delivery);
                 self.order.push(id);
             }
@@ -598,8 +676,10 @@ impl History {
             EndpointEvent::Enabled(_) => self.endpoints[index].disabled = false,
             EndpointEvent::TestRequested(_) => {
                 let delivery = DeliveryId::of(&MessageId::of(record, WEBHOOK_TEST), id);
-                self.deliveries
-                    .insert(delivery, ModelDelivery { endpoint: id, attempts: 0, status: "pending" });
+                self.deliveries.insert(
+                    delivery,
+                    ModelDelivery { endpoint: id, contact: None, attempts: 0, status: "pending" },
+                );
                 self.order.push(delivery);
             }
             EndpointEvent::Deleted(_) => {
@@ -640,7 +720,7 @@ impl History {
             result: result.clone(),
             duration_ms: 12,
             response_status: Some(if ok { 204 } else { 500 }),
-            response_snippet: None,
+            response_snippet: Some(format!("thanks for {id}")),
             error: (!ok).then(|| "HTTP 500".to_owned()),
             error_class: (!ok).then(|| "http".to_owned()),
         };

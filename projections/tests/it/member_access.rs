@@ -53,7 +53,7 @@ fn sb_61_count_and_has_see_active_stays_of_live_contacts_only() {
     history.create(EXTERNAL);
     history.step((14, 3, 1));
     history.step((14, 4, 1));
-    history.delete(5);
+    history.delete(5, 1);
     let read_models = follow(dir.path(), &MemoryLog::of(&history.records));
     let members = read_models.bucket_members(&bucket());
     assert_eq!(members.count().unwrap(), 3);
@@ -163,7 +163,7 @@ fn bk_210_sb_69_has_accepts_keys_and_ids_from_before_a_merge() {
         assert!(members.has(&contact.id.to_string()).unwrap());
     }
     let mut gone = history;
-    gone.delete(0);
+    gone.delete(0, 1);
     let dir = tempfile::tempdir().unwrap();
     let read_models = follow(dir.path(), &MemoryLog::of(&gone.records));
     let members = read_models.bucket_members(&bucket());

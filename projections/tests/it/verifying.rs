@@ -40,7 +40,7 @@ fn an_injected_difference_is_found_in_every_table() {
         let copied: Vec<String> = columns
             .iter()
             .map(|column| match column.as_str() {
-                "id" | "contact" => "randomblob(16)".to_owned(),
+                "id" | "contact" | "data_key" => "randomblob(16)".to_owned(),
                 "what" | "bucket" | "value" => "'invented'".to_owned(),
                 "seq" | "delivery" => format!("{column} + 1"),
                 "endpoint" if name == "delivery_counts" => "randomblob(16)".to_owned(),

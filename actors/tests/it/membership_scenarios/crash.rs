@@ -55,6 +55,7 @@ async fn sb_79_a_crash_leaves_the_event_with_its_join_or_nothing_of_both() {
     for end in (old.len()..whole.len()).step_by(STEP).chain([whole.len() - 1, whole.len()]) {
         let crashed = World::new(T0);
         copy(before.path(), &crashed.log_directory());
+        copy(world.data_keys().parent().unwrap(), crashed.data_keys().parent().unwrap());
         fs::write(crashed.log_directory().join(&name), &whole[..end]).unwrap();
         let running = crashed.start(Some(definitions(F2))).await;
         let found = history(&**running.engine.log(), contact).await;
