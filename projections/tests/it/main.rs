@@ -7,6 +7,7 @@ mod deliveries;
 mod equality;
 mod following;
 mod history;
+mod members;
 mod memberships;
 mod memory_log;
 mod verifying;
