@@ -6,6 +6,7 @@ mod contacts;
 mod conventions;
 mod events;
 mod gzip;
+mod scenarios;
 mod webhooks;
 
 use serde_json::{Value, json};
