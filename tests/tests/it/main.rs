@@ -4,6 +4,7 @@
 
 mod binary;
 mod cdnow;
+mod cdnow_limits;
 mod deliveries;
 mod http;
 mod identity;
