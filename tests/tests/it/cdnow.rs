@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
+    process::Command,
     thread,
     time::Duration,
 };
@@ -16,14 +17,14 @@ use crate::{
     random::{Random, seed},
 };
 
-const DAY: i64 = 24 * 3_600_000;
+pub const DAY: i64 = 24 * 3_600_000;
 
 fn project(place: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(place)
 }
 
 /// Orders by customer, in order of time.
-fn orders() -> BTreeMap<String, Vec<i64>> {
+pub fn orders() -> BTreeMap<String, Vec<i64>> {
     let text = std::fs::read_to_string(project("tests/data/cdnow_master.txt")).unwrap();
     let mut orders: BTreeMap<String, Vec<i64>> = BTreeMap::new();
     for line in text.lines() {
@@ -80,10 +81,15 @@ fn calculate(orders: &BTreeMap<String, Vec<i64>>, until: i64) -> Value {
     json!({"records": records, "buckets": buckets})
 }
 
-fn import(data: &Path, until: &str) -> std::process::Command {
+fn import(data: &Path, until: &str) -> Command {
+    import_with(&project("examples/cdnow"), data, until)
+}
+
+/// The import of the purchases under any definitions, on the data's own clock.
+pub fn import_with(definitions: &Path, data: &Path, until: &str) -> Command {
     let mut command = binary::command();
     command.arg("import").arg(project("tests/data/cdnow_master.txt")).args(["--format", "cdnow"]);
-    command.arg("--definitions").arg(project("examples/cdnow")).arg("--data-dir").arg(data);
+    command.arg("--definitions").arg(definitions).arg("--data-dir").arg(data);
     command.args(["--clock", "events", "--until", until, "--json"]);
     command
 }

@@ -5,6 +5,7 @@
 mod backtest;
 mod binary;
 mod cdnow;
+mod cdnow_limits;
 mod deliveries;
 mod erasure;
 mod http;

@@ -49,7 +49,7 @@ pub fn latencies(histogram: &Histogram<u64>) -> Option<[f64; 3]> {
 }
 
 fn figure(row: &Row) -> String {
-    let digits = if row.figure >= 100.0 { 0 } else { 2 };
+    let digits = if row.figure >= 100.0 || row.figure.fract() == 0.0 { 0 } else { 2 };
     format!("{:.digits$} {}", row.figure, row.unit)
 }
 

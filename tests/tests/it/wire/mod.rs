@@ -12,6 +12,7 @@ mod foresight;
 mod gzip;
 mod identify;
 mod policies;
+mod scenarios;
 mod webhooks;
 
 use serde_json::{Value, json};
