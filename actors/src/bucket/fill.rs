@@ -11,7 +11,6 @@ use mainspring_schemas::{
         bucket::{BackfillAdvanced, BackfillCompleted, BackfillStarted},
     },
 };
-use tokio::sync::oneshot;
 
 use super::{actor::Tell, service::Due};
 use crate::{
@@ -104,18 +103,7 @@ async fn meet(core: &Core, contacts: &[ContactId]) -> Result<(), EngineError> {
     let mut answers = Vec::with_capacity(contacts.len());
     for contact in contacts {
         answers.push(loop {
-            let (reply, answer) = oneshot::channel();
-            let decide = Decide {
-                contact: *contact,
-                command: Command::Meet,
-                also: Vec::new(),
-                at: None,
-                continuous: false,
-                trace: None,
-                in_flight: None,
-                decided: None,
-                reply,
-            };
+            let (decide, answer) = Decide::of(*contact, Command::Meet);
             match core.send(Verb::Decide(Box::new(decide))) {
                 Ok(()) => break answer,
                 Err(error) if core.stopping.load(std::sync::atomic::Ordering::Relaxed) => return Err(error),

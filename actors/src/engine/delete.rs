@@ -77,19 +77,8 @@ impl Engine {
             let also = self
                 .core
                 .write_claims(now, None, |claims| claims.release(state.keys.iter().map(|held| &held.key)))?;
-            let (reply, answer) = oneshot::channel();
-            let decide = Decide {
-                contact,
-                command: Command::Delete,
-                also,
-                at: None,
-                continuous: false,
-                trace: None,
-                in_flight: None,
-                decided: None,
-                reply,
-            };
-            self.core.send(Verb::Decide(Box::new(decide)))?;
+            let (decide, answer) = Decide::of(contact, Command::Delete);
+            self.core.send(Verb::Decide(Box::new(Decide { also, ..decide })))?;
             let answered = Core::answer(answer).await;
             self.core.directory.forget_all(state.keys.iter().map(|held| &held.key));
             match answered {

@@ -103,18 +103,9 @@ impl Core {
             }
             let held = state.keys.iter().filter(|_| state.fate == Fate::Live).map(|held| &held.key);
             let also = self.write_claims(self.now(), None, |claims| claims.release(held))?;
-            let (reply, answer) = oneshot::channel();
-            self.send(Verb::Decide(Box::new(Decide {
-                contact,
-                command: Command::Erase(Erasure { data_keys: data_keys.clone(), former: former.clone() }),
-                also,
-                at: None,
-                continuous: false,
-                trace: None,
-                in_flight: None,
-                decided: None,
-                reply,
-            })))?;
+            let erasure = Erasure { data_keys: data_keys.clone(), former: former.clone() };
+            let (decide, answer) = Decide::of(contact, Command::Erase(erasure));
+            self.send(Verb::Decide(Box::new(Decide { also, ..decide })))?;
             let answered = Self::answer(answer).await;
             self.directory.forget_all(state.keys.iter().map(|held| &held.key));
             match answered {

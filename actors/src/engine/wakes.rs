@@ -127,18 +127,8 @@ impl Engine {
         contact: ContactId,
         until: Timestamp,
     ) -> Result<oneshot::Receiver<Result<crate::shard::Answer, crate::shard::Failure>>, EngineError> {
-        let (reply, answer) = oneshot::channel();
-        let decide = Decide {
-            contact,
-            command: Command::Wake,
-            also: Vec::new(),
-            at: Some(until),
-            continuous: true,
-            trace: None,
-            in_flight: None,
-            decided: None,
-            reply,
-        };
+        let (decide, answer) = Decide::of(contact, Command::Wake);
+        let decide = Decide { at: Some(until), continuous: true, ..decide };
         self.core.send(Verb::Decide(Box::new(decide)))?;
         Ok(answer)
     }

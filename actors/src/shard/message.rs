@@ -71,6 +71,25 @@ pub(crate) struct Decide {
     pub reply: Reply<Answer>,
 }
 
+impl Decide {
+    /// A command decided by the clock, and the answer to it.
+    pub fn of(contact: ContactId, command: Command) -> (Self, oneshot::Receiver<Result<Answer, Failure>>) {
+        let (reply, answer) = oneshot::channel();
+        let decide = Self {
+            contact,
+            command,
+            also: Vec::new(),
+            at: None,
+            continuous: false,
+            trace: None,
+            in_flight: None,
+            decided: None,
+            reply,
+        };
+        (decide, answer)
+    }
+}
+
 /// Takes a merge's loser out of service.
 pub(crate) struct TakeOut {
     pub contact: ContactId,

@@ -357,7 +357,7 @@ impl Shard {
             if let Some(Slot::Live(entity)) = self.contacts.get_mut(&contact) {
                 entity.armed = None;
             }
-            self.dispatch(Verb::Decide(Box::new(Decide::unattended(contact, Command::Wake))), ctx);
+            self.dispatch(Verb::Decide(Box::new(Decide::of(contact, Command::Wake).0)), ctx);
         }
         self.plan_visit(ctx);
     }
@@ -457,24 +457,6 @@ impl Handler<Message> for Shard {
             }
         }
         self.plan_visit(ctx);
-    }
-}
-
-impl Decide {
-    /// A command nobody waits for.
-    fn unattended(contact: ContactId, command: Command) -> Self {
-        let (reply, _) = tokio::sync::oneshot::channel();
-        Self {
-            contact,
-            command,
-            also: Vec::new(),
-            at: None,
-            continuous: false,
-            trace: None,
-            in_flight: None,
-            decided: None,
-            reply,
-        }
     }
 }
 
