@@ -26,6 +26,8 @@ enum Wanted {
     LessThan(usize),
     /// Exactly so many orders within the window.
     Exactly(usize),
+    /// No order within the window, or at most one within twice the window.
+    Rarely,
 }
 
 /// Which joins are announced.
@@ -51,7 +53,7 @@ struct Bucket {
 const PLAIN: Bucket =
     Bucket { id: "", wanted: Wanted::Seen, window: 0, limit: Limit::Unlimited, shortest: 0, longest: 0 };
 
-const BUCKETS: [Bucket; 12] = [
+const BUCKETS: [Bucket; 13] = [
     Bucket { id: "once", window: 60, limit: Limit::Once, ..PLAIN },
     Bucket { id: "per-period", window: 30, limit: Limit::Period(90), ..PLAIN },
     Bucket { id: "once-lapsed", wanted: Wanted::Lapsed, window: 45, limit: Limit::Once, ..PLAIN },
@@ -64,6 +66,7 @@ const BUCKETS: [Bucket; 12] = [
     Bucket { id: "less-longest", wanted: Wanted::LessThan(2), window: 30, longest: 75, ..PLAIN },
     Bucket { id: "exactly", wanted: Wanted::Exactly(2), window: 60, ..PLAIN },
     Bucket { id: "exactly-once", wanted: Wanted::Exactly(1), window: 30, limit: Limit::Once, ..PLAIN },
+    Bucket { id: "rarely", wanted: Wanted::Rarely, window: 30, longest: 20, ..PLAIN },
 ];
 
 impl Bucket {
@@ -76,6 +79,11 @@ impl Bucket {
             Wanted::AtLeast(n) => format!("{{event: order.placed, count: {{gte: {n}}}}}"),
             Wanted::LessThan(n) => format!("{{{within}, count: {{lt: {n}}}}}"),
             Wanted::Exactly(n) => format!("{{{within}, count: {{eq: {n}}}}}"),
+            Wanted::Rarely => format!(
+                "{{any: [{{{within}, exists: false}}, \
+                 {{event: order.placed, within: {}d, count: {{lte: 1}}}}]}}",
+                2 * self.window
+            ),
         };
         let mut text = format!("id: {0}\nname: {0}\nenabled: true\ncriteria: {criteria}\n", self.id);
         match self.limit {
@@ -94,13 +102,15 @@ impl Bucket {
     }
 
     fn holds(&self, orders: &[i64], now: i64) -> bool {
-        let recent = orders.iter().filter(|at| **at >= now - self.window * DAY).count();
+        let within = |days: i64| orders.iter().filter(|at| **at >= now - days * DAY).count();
+        let recent = within(self.window);
         match self.wanted {
             Wanted::Seen => recent > 0,
             Wanted::Lapsed => !orders.is_empty() && recent == 0,
             Wanted::AtLeast(n) => orders.len() >= n,
             Wanted::LessThan(n) => recent < n,
             Wanted::Exactly(n) => recent == n,
+            Wanted::Rarely => recent == 0 || within(2 * self.window) <= 1,
         }
     }
 }
@@ -122,7 +132,8 @@ impl<'a> Life<'a> {
     fn of(bucket: &'a Bucket, orders: &[i64], until: i64) -> Vec<String> {
         let mut instants: BTreeSet<i64> = orders.iter().copied().collect();
         if bucket.window > 0 {
-            instants.extend(orders.iter().map(|at| at + bucket.window * DAY + 1));
+            let ends = |at| [1, 2].map(|times| at + times * bucket.window * DAY + 1);
+            instants.extend(orders.iter().copied().flat_map(ends));
         }
         let lines = Vec::new();
         let mut life =
@@ -241,6 +252,7 @@ async fn bk_85_bk_92_bk_140_bk_156_every_transition_of_an_import_is_the_calculat
         ("less-longest", "reconcile maxDwell"),
         ("exactly", "#2 reconcile announced=true"),
         ("exactly-once", "reconcile announced=false"),
+        ("rarely", "#2 reconcile announced=true"),
     ] {
         let has = |((bucket, _), lines): (&(String, String), &Vec<String>)| {
             bucket == id && lines.iter().any(|line| line.contains(words))
