@@ -27,14 +27,14 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A data directory and definitions, and how to start a server on them.
 pub struct Site {
-    root: TempDir,
+    root: Arc<TempDir>,
     environment: Vec<(String, String)>,
 }
 
 impl Site {
     /// A new, empty data directory, and one file per definition.
     pub fn new(definitions: &[(&str, &str)]) -> Self {
-        let site = Self { root: tempfile::tempdir().unwrap(), environment: Vec::new() };
+        let site = Self { root: Arc::new(tempfile::tempdir().unwrap()), environment: Vec::new() };
         std::fs::create_dir(site.definitions()).unwrap();
         for (name, text) in definitions {
             site.define(name, text);
@@ -79,7 +79,7 @@ impl Site {
 
     /// Starts a server and does not wait for it.
     pub fn spawn(&self) -> Process {
-        Process::spawn(self.serve())
+        Process::spawn(self.serve(), Arc::clone(&self.root))
     }
 
     /// Starts a server and waits until it takes requests.
@@ -92,21 +92,25 @@ impl Site {
 pub struct Process {
     child: Child,
     stderr: Arc<Mutex<String>>,
+    /// Ends when everything that was said has been heard.
+    listener: Option<thread::JoinHandle<()>>,
+    /// The directory outlives the process, also if the test forgets the site.
+    _root: Arc<TempDir>,
 }
 
 impl Process {
-    fn spawn(mut command: Command) -> Self {
+    fn spawn(mut command: Command, root: Arc<TempDir>) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut source = child.stderr.take().unwrap();
         let stderr: Arc<Mutex<String>> = Arc::default();
         let kept = Arc::clone(&stderr);
-        thread::spawn(move || {
+        let listener = thread::spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok(length @ 1..) = source.read(&mut buffer) {
                 kept.lock().push_str(&String::from_utf8_lossy(&buffer[..length]));
             }
         });
-        Self { child, stderr }
+        Self { child, stderr, listener: Some(listener), _root: root }
     }
 
     /// Waits for the line that says where requests are taken.
@@ -139,6 +143,9 @@ impl Process {
         let begun = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
+                if let Some(listener) = self.listener.take() {
+                    listener.join().unwrap();
+                }
                 return (status.code(), self.stderr.lock().clone());
             }
             assert!(begun.elapsed() < PATIENCE, "the process does not end: {}", self.stderr.lock());
