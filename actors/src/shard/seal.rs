@@ -2,7 +2,7 @@
 
 use mainspring_eventlog::{
     LogError, Snapshot,
-    sealing::{DataKeys, KeyState, open_bytes, seal_bytes},
+    sealing::{DataKeys, open_bytes, seal_bytes},
 };
 use mainspring_schemas::ContactId;
 use uuid::Uuid;
@@ -35,8 +35,8 @@ pub(super) fn open_snapshot(
     }
     let (id, sealed) = snapshot.payload.split_first_chunk::<16>()?;
     let id = Uuid::from_bytes(*id);
-    let KeyState::Live(key) = keys?.find(id).ok()? else { return None };
-    let state = open_bytes(&key, contact.0.as_bytes(), sealed)?;
+    let cipher = keys?.cipher(id).ok()??;
+    let state = open_bytes(&cipher, contact.0.as_bytes(), sealed)?;
     Some(Opened { state, data_key: Some(id) })
 }
 
@@ -49,8 +49,8 @@ pub(super) fn seal_snapshot(
 ) -> Option<(u16, Vec<u8>)> {
     let Some(keys) = keys else { return Some((SNAPSHOT_SCHEMA, state)) };
     let id = data_key?;
-    let KeyState::Live(key) = keys.find(id).ok()? else { return None };
-    let sealed = seal_bytes(&key, contact.0.as_bytes(), state)?;
+    let cipher = keys.cipher(id).ok()??;
+    let sealed = seal_bytes(&cipher, contact.0.as_bytes(), state)?;
     Some((SNAPSHOT_SCHEMA | SEALED, [id.as_bytes().as_slice(), &sealed].concat()))
 }
 

@@ -21,8 +21,14 @@ pub(super) enum Unopened {
     Malformed(#[from] personal::Malformed),
 }
 
-fn cipher(key: &[u8; 32]) -> Option<LessSafeKey> {
-    UnboundKey::new(&AES_256_GCM, key).ok().map(LessSafeKey::new)
+/// A data key made ready, which costs more than sealing a record with it.
+pub struct Cipher(LessSafeKey);
+
+impl Cipher {
+    /// The cipher of a key.
+    pub(super) fn new(key: &[u8; 32]) -> Option<Self> {
+        UnboundKey::new(&AES_256_GCM, key).ok().map(LessSafeKey::new).map(Self)
+    }
 }
 
 fn nonce_of(id: RecordId) -> Nonce {
@@ -42,14 +48,14 @@ fn bound_to(event_type: &str, id: RecordId, open: &[u8]) -> Vec<u8> {
 
 /// The stored payload of a record: length of the open part, the open part, the sealed part.
 pub(super) fn seal(
-    key: &[u8; 32],
+    cipher: &Cipher,
     event_type: &str,
     id: RecordId,
     open: &[u8],
     mut personal: Vec<u8>,
 ) -> Option<Vec<u8>> {
     let bound = bound_to(event_type, id, open);
-    cipher(key)?.seal_in_place_append_tag(nonce_of(id), Aad::from(&bound), &mut personal).ok()?;
+    cipher.0.seal_in_place_append_tag(nonce_of(id), Aad::from(&bound), &mut personal).ok()?;
     let mut payload = Vec::with_capacity(LENGTH + open.len() + personal.len());
     payload.extend_from_slice(&u32::try_from(open.len()).ok()?.to_be_bytes());
     payload.extend_from_slice(open);
@@ -66,7 +72,7 @@ pub(super) fn parts(payload: &[u8]) -> Result<(&[u8], &[u8]), Unopened> {
 
 /// The payload as it was before it was sealed, up to the order of its fields.
 pub(super) fn open(
-    key: &[u8; 32],
+    cipher: &Cipher,
     event_type: &str,
     id: RecordId,
     payload: &[u8],
@@ -74,27 +80,28 @@ pub(super) fn open(
     let (open, sealed) = parts(payload)?;
     let mut personal = sealed.to_vec();
     let bound = bound_to(event_type, id, open);
-    let personal = cipher(key)
-        .and_then(|cipher| cipher.open_in_place(nonce_of(id), Aad::from(&bound), &mut personal).ok())
-        .ok_or(Unopened::Damaged)?;
+    let personal = cipher
+        .0
+        .open_in_place(nonce_of(id), Aad::from(&bound), &mut personal)
+        .map_err(|_| Unopened::Damaged)?;
     Ok(personal::join(open, personal)?)
 }
 
 /// Seals bytes that are no record, under a random nonce; `purpose` must be given again to open them.
-pub fn seal_bytes(key: &[u8; 32], purpose: &[u8], mut bytes: Vec<u8>) -> Option<Vec<u8>> {
+pub fn seal_bytes(cipher: &Cipher, purpose: &[u8], mut bytes: Vec<u8>) -> Option<Vec<u8>> {
     let mut nonce = [0; NONCE_LEN];
     getrandom::fill(&mut nonce).ok()?;
     let unique = Nonce::assume_unique_for_key(nonce);
-    cipher(key)?.seal_in_place_append_tag(unique, Aad::from(purpose), &mut bytes).ok()?;
+    cipher.0.seal_in_place_append_tag(unique, Aad::from(purpose), &mut bytes).ok()?;
     Some([nonce.as_slice(), &bytes].concat())
 }
 
 /// Opens what [`seal_bytes`] made; `None` if it is something else.
-pub fn open_bytes(key: &[u8; 32], purpose: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
+pub fn open_bytes(cipher: &Cipher, purpose: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
     let (nonce, sealed) = sealed.split_first_chunk::<NONCE_LEN>()?;
     let mut bytes = sealed.to_vec();
     let nonce = Nonce::assume_unique_for_key(*nonce);
-    let opened = cipher(key)?.open_in_place(nonce, Aad::from(purpose), &mut bytes).ok()?.len();
+    let opened = cipher.0.open_in_place(nonce, Aad::from(purpose), &mut bytes).ok()?.len();
     bytes.truncate(opened);
     Some(bytes)
 }
@@ -109,9 +116,13 @@ mod tests {
     /// `{"at": 1, "name": "ada"}`.
     const EVENT: &[u8] = b"\x82\xa2at\x01\xa4name\xa3ada";
 
+    fn cipher(byte: u8) -> Cipher {
+        Cipher::new(&[byte; 32]).unwrap()
+    }
+
     fn sealed(id: RecordId) -> Vec<u8> {
         let parts = split(EVENT, &["name"]).unwrap();
-        seal(&[7; 32], "t", id, &parts.open, parts.personal.unwrap()).unwrap()
+        seal(&cipher(7), "t", id, &parts.open, parts.personal.unwrap()).unwrap()
     }
 
     #[test]
@@ -119,25 +130,25 @@ mod tests {
         let (id, other) = (RecordId(Uuid::from_u128(1)), RecordId(Uuid::from_u128(2)));
         let payload = sealed(id);
         assert!(!payload.windows(3).any(|window| window == b"ada"));
-        assert_eq!(open(&[7; 32], "t", id, &payload).unwrap(), EVENT);
-        assert_eq!(open(&[8; 32], "t", id, &payload), Err(Unopened::Damaged));
-        assert_eq!(open(&[7; 32], "u", id, &payload), Err(Unopened::Damaged));
-        assert_eq!(open(&[7; 32], "t", other, &payload), Err(Unopened::Damaged));
+        assert_eq!(open(&cipher(7), "t", id, &payload).unwrap(), EVENT);
+        assert_eq!(open(&cipher(8), "t", id, &payload), Err(Unopened::Damaged));
+        assert_eq!(open(&cipher(7), "u", id, &payload), Err(Unopened::Damaged));
+        assert_eq!(open(&cipher(7), "t", other, &payload), Err(Unopened::Damaged));
         for bit in 0..payload.len() * 8 {
             let mut damaged = payload.clone();
             damaged[bit / 8] ^= 1 << (bit % 8);
-            assert!(open(&[7; 32], "t", id, &damaged).is_err(), "bit {bit}");
+            assert!(open(&cipher(7), "t", id, &damaged).is_err(), "bit {bit}");
         }
-        assert_eq!(open(&[7; 32], "t", id, &[]), Err(Unopened::Damaged));
+        assert_eq!(open(&cipher(7), "t", id, &[]), Err(Unopened::Damaged));
     }
 
     #[test]
     fn bytes_open_only_for_the_purpose_they_were_sealed_for() {
-        let sealed = seal_bytes(&[7; 32], b"a", b"ada".to_vec()).unwrap();
-        assert_eq!(open_bytes(&[7; 32], b"a", &sealed).unwrap(), b"ada");
-        assert_eq!(open_bytes(&[7; 32], b"b", &sealed), None);
-        assert_eq!(open_bytes(&[8; 32], b"a", &sealed), None);
-        assert_eq!(open_bytes(&[7; 32], b"a", b"short"), None);
-        assert_ne!(sealed, seal_bytes(&[7; 32], b"a", b"ada".to_vec()).unwrap());
+        let sealed = seal_bytes(&cipher(7), b"a", b"ada".to_vec()).unwrap();
+        assert_eq!(open_bytes(&cipher(7), b"a", &sealed).unwrap(), b"ada");
+        assert_eq!(open_bytes(&cipher(7), b"b", &sealed), None);
+        assert_eq!(open_bytes(&cipher(8), b"a", &sealed), None);
+        assert_eq!(open_bytes(&cipher(7), b"a", b"short"), None);
+        assert_ne!(sealed, seal_bytes(&cipher(7), b"a", b"ada".to_vec()).unwrap());
     }
 }

@@ -15,13 +15,18 @@ use std::{
     io,
     os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     thread::JoinHandle,
 };
 
 use parking_lot::{Condvar, Mutex};
+use quick_cache::sync::Cache;
 use uuid::Uuid;
 
+use super::cipher::Cipher;
 use crate::LogError;
 
 const MAGIC: [u8; 8] = *b"MSDKEYS1";
@@ -41,9 +46,16 @@ pub enum KeyState {
     Destroyed,
 }
 
+/// Keys kept ready: those of contacts that are busy. About ten megabytes.
+const CIPHERS: usize = 16 * 1024;
+
 /// Keeps the data keys.
 pub struct DataKeys {
     shared: Arc<Shared>,
+    /// Keys in use, made ready.
+    ciphers: Cache<Uuid, Arc<Cipher>>,
+    /// How often keys were destroyed: whoever read one meanwhile must not keep it.
+    destructions: AtomicU64,
     maker: Option<JoinHandle<()>>,
 }
 
@@ -111,7 +123,12 @@ impl DataKeys {
             let shared = Arc::clone(&shared);
             move || shared.make_ahead()
         });
-        Ok(Self { maker: Some(maker.map_err(refused("starting a thread for"))?), shared })
+        Ok(Self {
+            maker: Some(maker.map_err(refused("starting a thread for"))?),
+            ciphers: Cache::new(CIPHERS),
+            destructions: AtomicU64::new(0),
+            shared,
+        })
     }
 
     /// A key nobody has had before, durable.
@@ -150,6 +167,24 @@ impl DataKeys {
         self.shared.find(id)
     }
 
+    /// The cipher of a key; `None` if it is destroyed.
+    ///
+    /// # Errors
+    /// As [`DataKeys::find`].
+    pub fn cipher(&self, id: Uuid) -> Result<Option<Arc<Cipher>>, LogError> {
+        if let Some(cipher) = self.ciphers.get(&id) {
+            return Ok(Some(cipher));
+        }
+        let destructions = self.destructions.load(Ordering::SeqCst);
+        let KeyState::Live(key) = self.find(id)? else { return Ok(None) };
+        let Some(cipher) = Cipher::new(&key).map(Arc::new) else { return Ok(None) };
+        self.ciphers.insert(id, Arc::clone(&cipher));
+        if self.destructions.load(Ordering::SeqCst) != destructions {
+            self.ciphers.remove(&id);
+        }
+        Ok(Some(cipher))
+    }
+
     /// Destroys keys for good, on disk, before it returns. One that is destroyed already stays so.
     ///
     /// # Errors
@@ -160,7 +195,12 @@ impl DataKeys {
             self.shared.find(*id)?;
             self.shared.file.write_all_at(&[0; SLOT], at).map_err(self.shared.refused("writing"))?;
         }
-        self.shared.file.sync_all().map_err(self.shared.refused("syncing"))
+        self.shared.file.sync_all().map_err(self.shared.refused("syncing"))?;
+        self.destructions.fetch_add(1, Ordering::SeqCst);
+        for id in ids {
+            self.ciphers.remove(id);
+        }
+        Ok(())
     }
 }
 
@@ -298,8 +338,10 @@ mod tests {
         let [before, gone, after] = [(); 3].map(|()| keys.create().unwrap());
         let secret = live(&keys, gone);
         let neighbours = (live(&keys, before), live(&keys, after));
+        assert!(keys.cipher(gone).unwrap().is_some());
         keys.destroy(&[gone]).unwrap();
         keys.destroy(&[gone]).unwrap();
+        assert!(keys.cipher(gone).unwrap().is_none() && keys.cipher(after).unwrap().is_some());
         assert!(keys.find(gone).unwrap() == KeyState::Destroyed);
         drop(keys);
         let bytes = std::fs::read(&path).unwrap();

@@ -11,6 +11,6 @@ mod cipher;
 mod data_keys;
 mod sealed_log;
 
-pub use cipher::{open_bytes, seal_bytes};
+pub use cipher::{Cipher, open_bytes, seal_bytes};
 pub use data_keys::{DataKeys, KeyState};
 pub use sealed_log::SealedLog;

@@ -8,7 +8,7 @@ use mainspring_schemas::{StreamName, codec::personal};
 
 use super::{
     cipher::{self, Unopened},
-    data_keys::{DataKeys, KeyState},
+    data_keys::DataKeys,
 };
 use crate::{Append, AppendError, EventLog, LogError, NewRecord, OnDurable, Position, Recorded, Version};
 
@@ -36,14 +36,14 @@ impl<L: EventLog> SealedLog<L> {
             record.sealed_with = None;
             return Ok(());
         };
-        let key = self.keys.find(id).map_err(|error| AppendError::Unavailable(error.to_string().into()))?;
+        let key = self.keys.cipher(id).map_err(|error| AppendError::Unavailable(error.to_string().into()))?;
         match key {
-            KeyState::Live(key) => {
+            Some(key) => {
                 let sealed = cipher::seal(&key, &record.event_type, record.id, &parts.open, personal);
                 record.payload = Bytes::from(sealed.ok_or(AppendError::Refused("the payload is too long"))?);
             }
             // The person was erased meanwhile: nothing about them is written any more.
-            KeyState::Destroyed => {
+            None => {
                 record.sealed_with = None;
                 record.payload = Bytes::from(parts.open);
             }
@@ -68,9 +68,9 @@ impl<L: EventLog> SealedLog<L> {
     }
 
     fn try_open(&self, record: &Recorded, id: uuid::Uuid) -> Result<Result<Vec<u8>, Unopened>, LogError> {
-        Ok(match self.keys.find(id)? {
-            KeyState::Live(key) => cipher::open(&key, &record.event_type, record.id, &record.payload),
-            KeyState::Destroyed => cipher::parts(&record.payload).map(|(open, _)| open.to_vec()),
+        Ok(match self.keys.cipher(id)? {
+            Some(key) => cipher::open(&key, &record.event_type, record.id, &record.payload),
+            None => cipher::parts(&record.payload).map(|(open, _)| open.to_vec()),
         })
     }
 
