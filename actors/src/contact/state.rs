@@ -255,6 +255,7 @@ impl ContactState {
                     })
                 })
                 .collect(),
+            conflicts: self.conflicts.clone(),
             version: self.version.unwrap_or_default(),
             wake_at: self.recorded_wake,
         }

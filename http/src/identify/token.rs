@@ -126,7 +126,6 @@ fn read(payload: &Value, now: i64) -> Option<Claims> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests may stop at the first surprise")]
 mod tests {
     use super::*;
 
