@@ -143,6 +143,8 @@ pub struct ContactView {
     pub keys: Vec<KeyView>,
     /// Active stays.
     pub stays: Vec<StayView>,
+    /// Keys that calls brought and that stayed with another contact: which kind, and with whom (RS-24).
+    pub conflicts: Vec<(KeyKind, ContactId)>,
     /// The last version of its stream.
     pub version: u64,
     /// When its answer can change next by the clock alone.

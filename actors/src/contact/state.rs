@@ -282,6 +282,7 @@ impl ContactState {
                     })
                 })
                 .collect(),
+            conflicts: self.conflicts.clone(),
             version: self.version.unwrap_or_default(),
             wake_at: self.recorded_wake,
             decided_at: self.settled,

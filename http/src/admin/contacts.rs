@@ -62,6 +62,8 @@ fn whole(view: &ContactView) -> Value {
         json!({"kind": key.kind, "value": key.value, "primary": key.primary, "since": key.since, "via": key.via})
     });
     whole["keys"] = keys.collect();
+    let conflicts = view.conflicts.iter().map(|(kind, other)| json!({"kind": kind, "otherContactId": other}));
+    whole["conflicts"] = conflicts.collect();
     whole["version"] = json!(view.version);
     whole["wakeAt"] = json!(view.wake_at);
     whole

@@ -29,6 +29,7 @@ async fn ct_82_and_ap_03_an_operator_creates_or_finds() {
     table.row("CT-82", &created, 201, &expected);
     let fields = vec![
         "anonymousId",
+        "conflicts",
         "contactKey",
         "createdAt",
         "discordId",

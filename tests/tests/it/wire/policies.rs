@@ -33,6 +33,9 @@ async fn rs_23_merge_policies() {
         table.same(policy, still == called["contactId"], true);
         table.same(policy, called["contactKey"] == "q1", shares_an_address);
         table.same(policy, called["contactId"] == other["id"], !shares_an_address);
+        let conflicts = server.get("/v1/admin/contacts/p2").await.json()["contact"]["conflicts"].clone();
+        let expected = json!([{"kind": "anonymous", "otherContactId": first["id"]}]);
+        table.same("RS-24", conflicts, if shares_a_browser { json!([]) } else { expected });
         if policy == "never" {
             let patched = server.patch("/v1/admin/contacts/q2?merge=true", &json!({"email": "q@x.io"})).await;
             table.same("CT-83", patched.status(), 409);
