@@ -188,7 +188,7 @@ impl Progress<'_> {
         put("entryCount", json!(occasion.epoch));
         put("source", json!(occasion.source.as_str()));
         match occasion.transition {
-            Transition::Entered => {}
+            Transition::Entered => put("isFirstEntry", json!(occasion.epoch == 1)),
             Transition::Left(reason) => put("reason", json!(reason.as_str())),
             Transition::Dwelled { ordinal, .. } => put("dwellCount", json!(ordinal)),
         }

@@ -111,7 +111,8 @@ fn a_message_says_everything_about_its_transition() {
         common
     };
     let entered = common("in", "bucket-vip-on-enter", "entered", "event");
-    assert_eq!(sent(&person), with(entered, "data", json!({"any": {"json": true}})));
+    let entered = with(entered, "isFirstEntry", json!(true));
+    assert_eq!(sent(&person), with(entered, "data", json!({"any": {"json": true}})), "SB-54");
     person.pass_until(T0 + 2 * HOUR);
     let dwelled = common("stays", "bucket-vip-on-dwell-every-3600000", "dwell", "reconcile");
     assert_eq!(sent(&person), with(with(dwelled, "data", json!({})), "dwellCount", json!(2)));

@@ -44,6 +44,7 @@ async fn bk_120_a_reaction_reaches_the_receiver_and_the_contact() {
         json!({
             "name": "thanks", "reaction": "bucket-buyers-on-enter", "bucketId": "buyers", "bucketName": "Buyers",
             "userId": "a", "userEmail": null, "transition": "entered", "entryCount": 1, "source": "event",
+            "isFirstEntry": true,
             "data": {"gift": ["mug"]},
         })
     );
