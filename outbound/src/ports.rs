@@ -153,9 +153,10 @@ impl DisableReason {
 /// Where outcomes become facts. Called concurrently; batching is the implementation's business.
 #[async_trait]
 pub trait OutcomeLog: Send + Sync + 'static {
-    /// Appends one outcome to the endpoint's delivery stream and returns once it is durable, with its position. Must
-    /// be idempotent by (delivery, attempt): the worker repeats a call that failed. An outcome nobody needs any more
-    /// (its endpoint was deleted) is answered with any position of the log so far.
+    /// Appends one outcome to the endpoint's delivery stream and returns once it is durable, with the value that
+    /// [`DeliveryQueue::position`] has reached when its rows show the outcome: until then the delivery must not be sent
+    /// again. Must be idempotent by (delivery, attempt): the worker repeats a call that failed. An outcome nobody needs
+    /// any more (its endpoint was deleted) is answered with any position of the log so far.
     ///
     /// `contact` is whom the delivery is about: what the receiver answered is part of that contact's data.
     async fn record(

@@ -144,9 +144,11 @@ impl OutcomeLog for Outcomes {
         outcome: &Attempted,
     ) -> Result<Position, PortError> {
         if self.0.endpoints().live(endpoint).is_none() {
-            return Ok(self.0.log().durable_end().saturating_sub(1));
+            return Ok(self.0.log().durable_end());
         }
-        self.0.endpoints().record_attempt(endpoint, outcome.clone(), contact).await.map_err(PortError::new)
+        let recorded = self.0.endpoints().record_attempt(endpoint, outcome.clone(), contact).await;
+        // The queue's position is that of the next record: it shows this one when it is past it.
+        recorded.map(|position| position + 1).map_err(PortError::new)
     }
 
     async fn disable(

@@ -36,6 +36,22 @@ fn told(receiver: &Receiver) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn os_11_nothing_is_sent_again_while_the_queue_catches_up_with_its_outcome() {
+    const USERS: usize = 200;
+    let site = Site::new(&[("pro", PRO)]);
+    let server = site.start();
+    // Every message fails once, so that all of them come back as retries.
+    let receiver = Receiver::with(|arrived| if arrived < USERS { 500 } else { 200 }).await;
+    server.subscribe(&receiver.url(), &["bucket.*"]).await;
+    for user in 0..USERS {
+        join(&server, &format!("user-{user}")).await;
+    }
+    settled(&server).await;
+    assert_eq!(receiver.arrivals().len(), 2 * USERS, "each message once more than it failed");
+    server.stop();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ob_125_an_outage_of_the_receiver_outlives_restarts_and_loses_nothing() {
     let site = Site::new(&[("pro", PRO)]);
     // A port that was free a moment ago, so that nobody answers there.
