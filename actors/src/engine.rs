@@ -11,9 +11,12 @@ mod start;
 mod timeline;
 mod wakes;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use actix::{Addr, ArbiterHandle};
@@ -42,6 +45,9 @@ use crate::{
     rules::Rules,
     shard::{Failure, Message, Shard, Shared, Verb},
 };
+
+/// How long a full shard is left in peace.
+const BREATH: Duration = Duration::from_millis(5);
 
 /// The engine. Clones are handles to the same one.
 #[derive(Clone)]
@@ -118,6 +124,19 @@ impl Core {
             self.refused_calls.fetch_add(1, Ordering::Relaxed);
             EngineError::Overloaded
         })
+    }
+
+    /// Asks a shard, with patience if it has no room: for work in the background that must not be refused. `ask` makes the
+    /// question and where its answer arrives, anew for every try.
+    pub async fn send_patiently<A>(&self, mut ask: impl FnMut() -> (Verb, A)) -> Result<A, EngineError> {
+        loop {
+            let (verb, answer) = ask();
+            match self.send(verb) {
+                Ok(()) => return Ok(answer),
+                Err(error) if self.stopping.load(Ordering::Relaxed) => return Err(error),
+                Err(_) => tokio::time::sleep(BREATH).await,
+            }
+        }
     }
 
     /// Waits for an answer from a shard.

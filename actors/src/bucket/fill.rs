@@ -2,7 +2,7 @@
 //! once (BK-182..BK-188); a pass of the other purpose has them plan clocks that came without new criteria (BK-135,
 //! BK-138, BK-142). Both are one and the same walk: a contact that is told to look does whatever it has not done yet.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use mainspring_schemas::{
     ContactId, Timestamp,
@@ -23,9 +23,6 @@ use crate::{
 
 /// Contacts decided between two records of progress (BK-185).
 const CHUNK: usize = 500;
-
-/// How long a full shard is left in peace.
-const BREATH: Duration = Duration::from_millis(5);
 
 /// Why a pass stopped; it goes on where it was at the next start.
 #[derive(Debug, thiserror::Error)]
@@ -102,14 +99,11 @@ impl Due {
 async fn meet(core: &Core, contacts: &[ContactId]) -> Result<(), EngineError> {
     let mut answers = Vec::with_capacity(contacts.len());
     for contact in contacts {
-        answers.push(loop {
+        let meet = || {
             let (decide, answer) = Decide::of(*contact, Command::Meet);
-            match core.send(Verb::Decide(Box::new(decide))) {
-                Ok(()) => break answer,
-                Err(error) if core.stopping.load(std::sync::atomic::Ordering::Relaxed) => return Err(error),
-                Err(_) => tokio::time::sleep(BREATH).await,
-            }
-        });
+            (Verb::Decide(Box::new(decide)), answer)
+        };
+        answers.push(core.send_patiently(meet).await?);
     }
     for answer in answers {
         Core::answer(answer).await?;

@@ -1,7 +1,5 @@
 //! How many contacts criteria would hold for, before a bucket is defined by them (BK-229).
 
-use std::{sync::atomic::Ordering, time::Duration};
-
 use compact_str::CompactString;
 use mainspring_schemas::{
     ContactId,
@@ -21,9 +19,6 @@ use crate::{
 
 /// Contacts asked at the same time.
 const CHUNK: usize = 500;
-
-/// How long a full shard is left in peace.
-const BREATH: Duration = Duration::from_millis(5);
 
 /// A contact for which criteria hold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -96,14 +91,11 @@ impl Core {
     async fn states(&self, contacts: &[ContactId]) -> Result<Vec<Box<ContactState>>, EngineError> {
         let mut answers = Vec::with_capacity(contacts.len());
         for contact in contacts {
-            answers.push(loop {
+            let view = || {
                 let (reply, answer) = oneshot::channel();
-                match self.send(Verb::View(*contact, reply)) {
-                    Ok(()) => break answer,
-                    Err(error) if self.stopping.load(Ordering::Relaxed) => return Err(error),
-                    Err(_) => tokio::time::sleep(BREATH).await,
-                }
-            });
+                (Verb::View(*contact, reply), answer)
+            };
+            answers.push(self.send_patiently(view).await?);
         }
         let mut states = Vec::with_capacity(answers.len());
         for answer in answers {

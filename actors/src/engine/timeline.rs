@@ -65,7 +65,7 @@ impl Newest {
     }
 }
 
-/// What a record shows as: an application event, or an announced transition, which is one too (BK-100).
+/// What a record shows as: an application event, or an announced transition, which is one too (BK-100, BK-110).
 fn shown(id: RecordId, event: ContactEvent) -> Option<TimelineEvent> {
     let transition = |verb: &str, bucket: &BucketId, at, properties: serde_json::Value| TimelineEvent {
         id,
@@ -91,6 +91,16 @@ fn shown(id: RecordId, event: ContactEvent) -> Option<TimelineEvent> {
                 "reason": left.reason.as_str(),
             });
             Some(transition("left", &left.bucket, left.at, properties))
+        }
+        ContactEvent::BucketDwelled(dwelled) => {
+            let properties = json!({
+                "bucketId": dwelled.bucket, "bucketName": dwelled.bucket_name, "userId": dwelled.user_key,
+                "transition": "dwell", "source": dwelled.source.as_str(), "entryCount": dwelled.epoch,
+                "dwellCount": dwelled.ordinal,
+            });
+            let mut shown = transition("dwell", &dwelled.bucket, dwelled.at, properties);
+            shown.name = format_compact!("{}:{}", shown.name, dwelled.label);
+            Some(shown)
         }
         _ => None,
     }
@@ -142,9 +152,37 @@ impl Engine {
 #[cfg(test)]
 mod tests {
     use compact_str::CompactString;
-    use mainspring_schemas::Properties;
+    use mainspring_schemas::{
+        Properties, StayId,
+        event::contact::{BucketDwelled, TransitionSource},
+    };
 
     use super::*;
+
+    #[test]
+    fn bk_110_a_dwell_shows_as_the_event_it_is() {
+        let at = Timestamp(7);
+        let bucket = BucketId::new("b").unwrap();
+        let dwelled = BucketDwelled {
+            at,
+            stay: StayId::of(ContactId(uuid::Uuid::nil()), &bucket, 2),
+            bucket,
+            bucket_name: "B".to_owned(),
+            epoch: 2,
+            label: "every-5".into(),
+            ordinal: 3,
+            source: TransitionSource::Reconcile,
+            user_key: "u".into(),
+            email: None,
+        };
+        let shown = shown(RecordId(uuid::Uuid::nil()), ContactEvent::BucketDwelled(dwelled)).unwrap();
+        assert_eq!((shown.name.as_str(), shown.at), ("bucket:dwell:b:every-5", at));
+        let expected = json!({
+            "bucketId": "b", "bucketName": "B", "userId": "u", "transition": "dwell", "source": "reconcile",
+            "entryCount": 2, "dwellCount": 3,
+        });
+        assert_eq!(serde_json::Value::Object(shown.properties), expected);
+    }
 
     #[test]
     fn ct_85_a_page_holds_the_newest_and_counts_all() {
