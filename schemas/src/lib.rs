@@ -10,6 +10,7 @@ pub mod criteria;
 pub mod definition;
 pub mod duration;
 pub mod event;
+pub mod expression;
 pub mod id;
 pub mod identity;
 pub mod properties;

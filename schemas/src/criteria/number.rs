@@ -37,6 +37,12 @@ impl From<serde_json::Number> for Number {
     }
 }
 
+impl From<Number> for serde_json::Number {
+    fn from(number: Number) -> Self {
+        number.0
+    }
+}
+
 macro_rules! from_integer {
     ($($integer:ty),*) => {
         $(impl From<$integer> for Number {
