@@ -154,6 +154,8 @@ family! { EndpointEvent, "endpoint",
 
 family! { DeliveryEvent, "deliveries",
     "delivery.attempted" => Attempted(delivery::Attempted);
+    "delivery.requeued" => Requeued(delivery::Requeued);
+    "delivery.discarded" => Discarded(delivery::Discarded);
 }
 
 family! { AccessEvent, "access",

@@ -259,7 +259,14 @@ fn delivery_events() -> Vec<DeliveryEvent> {
         error: Some("HTTP 503".into()),
         error_class: Some("http".into()),
     };
-    vec![DeliveryEvent::Attempted(attempted)]
+    let delivery = DeliveryId(Uuid::from_u128(1));
+    let cause = delivery::RequeueCause::Retry;
+    let reason = delivery::DiscardReason::Held;
+    vec![
+        DeliveryEvent::Attempted(attempted),
+        DeliveryEvent::Requeued(delivery::Requeued { at: AT, delivery, cause }),
+        DeliveryEvent::Discarded(delivery::Discarded { at: AT, delivery, reason }),
+    ]
 }
 
 fn access_events() -> Vec<AccessEvent> {

@@ -6,7 +6,7 @@ use mainspring_schemas::{
     event::{
         DeliveryEvent, DomainEvent, EndpointEvent,
         contact::{Announced, BucketEntered, BucketLeft, ContactEvent},
-        delivery::{AttemptResult, Attempted},
+        delivery::{AttemptResult, Attempted, Discarded, Requeued},
         endpoint::TestRequested,
     },
 };
@@ -92,6 +92,10 @@ pub enum QueueChange<'a> {
     },
     /// What became of an attempt.
     Outcome(EndpointId, &'a Attempted),
+    /// A delivery is made once more.
+    Requeue(EndpointId, &'a Requeued),
+    /// A delivery is not made any more.
+    Discard(EndpointId, &'a Discarded),
 }
 
 /// The change a record makes to the queue, if any. A test both counts as a record of its endpoint and is delivered, so
@@ -116,8 +120,12 @@ pub fn project(fact: &Fact) -> Option<QueueChange<'_>> {
         (Owner::Endpoint(endpoint), DomainEvent::Endpoint(event)) => {
             return Some(QueueChange::Configure(endpoint, event));
         }
-        (Owner::Endpoint(endpoint), DomainEvent::Delivery(DeliveryEvent::Attempted(attempted))) => {
-            return Some(QueueChange::Outcome(endpoint, attempted));
+        (Owner::Endpoint(endpoint), DomainEvent::Delivery(event)) => {
+            return Some(match event {
+                DeliveryEvent::Attempted(attempted) => QueueChange::Outcome(endpoint, attempted),
+                DeliveryEvent::Requeued(requeued) => QueueChange::Requeue(endpoint, requeued),
+                DeliveryEvent::Discarded(discarded) => QueueChange::Discard(endpoint, discarded),
+            });
         }
         _ => return None,
     };
@@ -182,5 +190,28 @@ pub fn settle(delivery: &mut DeliveryRow, attempted: &Attempted, recorded_at: Ti
             delivery.error_class.clone_from(&attempted.error_class);
         }
     }
+    true
+}
+
+/// Makes a delivery due again. `false` if it waits for its first attempt anyway.
+pub fn requeue(delivery: &mut DeliveryRow, requeued: &Requeued, recorded_at: Timestamp) -> bool {
+    if delivery.status == DeliveryStatus::Pending && delivery.attempts == 0 {
+        return false;
+    }
+    delivery.status = DeliveryStatus::Pending;
+    delivery.next_attempt_at = Some(requeued.at);
+    delivery.delivered_at = None;
+    delivery.updated_at = recorded_at;
+    true
+}
+
+/// Ends a pending delivery. `false` if it has ended already.
+pub fn discard(delivery: &mut DeliveryRow, recorded_at: Timestamp) -> bool {
+    if delivery.status != DeliveryStatus::Pending {
+        return false;
+    }
+    delivery.status = DeliveryStatus::Discarded;
+    delivery.next_attempt_at = None;
+    delivery.updated_at = recorded_at;
     true
 }

@@ -266,6 +266,17 @@ pub(super) fn erase(
     Ok(ended)
 }
 
+/// Whether a delivery's body was taken away because its contact was erased.
+pub(super) fn is_erased(connection: &Connection, delivery: DeliveryId) -> Result<bool> {
+    let blank = connection
+        .prepare_cached(
+            "SELECT b.body = x'' FROM deliveries d JOIN delivery_bodies b ON b.seq = d.seq WHERE d.id = ?1",
+        )?
+        .query_row([delivery.0.as_bytes()], |row| row.get(0))
+        .optional()?;
+    Ok(blank.unwrap_or(false))
+}
+
 /// Writes attempts with the place of their delivery; a repeated one keeps what was recorded first.
 pub(super) fn write_attempts(connection: &Connection, attempts: &[(u64, Attempted)]) -> Result<()> {
     let mut insert = connection.prepare_cached(
@@ -323,10 +334,18 @@ impl LetterRow {
     }
 }
 
-/// Writes dead letters.
+/// Notes that what was given up is tried again (OB-155).
+pub(super) fn retry_letter(connection: &Connection, seq: u64, at: Timestamp) -> Result<()> {
+    connection
+        .prepare_cached("UPDATE dead_letters SET status = 'retried', retried_at = ?2 WHERE seq = ?1")?
+        .execute(params![integer(seq), at.0])?;
+    Ok(())
+}
+
+/// Writes dead letters. A delivery that is given up again is a new letter in the place of the old one.
 pub(super) fn write_letters(connection: &Connection, letters: &[LetterRow]) -> Result<()> {
     let mut insert = connection.prepare_cached(
-        "INSERT INTO dead_letters (seq, id, url, kind, retry_count, error, status, created_at)
+        "INSERT OR REPLACE INTO dead_letters (seq, id, url, kind, retry_count, error, status, created_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'pending', ?7)",
     )?;
     for letter in letters {

@@ -18,7 +18,7 @@ use super::{
     DeliveryStatus,
     cell::{Cell, DeliveryRow, place},
     endpoint::EndpointRow,
-    project::{Content, QueueChange, Receivers, project, receives, settle},
+    project::{Content, QueueChange, Receivers, discard, project, receives, requeue, settle},
     store::{self, LetterRow},
     store_endpoint,
 };
@@ -75,6 +75,21 @@ impl Unit {
             }
             Some(QueueChange::Outcome(endpoint, attempted)) => {
                 self.outcome(connection, fact, endpoint, attempted)
+            }
+            Some(QueueChange::Requeue(endpoint, requeued)) => {
+                // What was about an erased person has no body any more and cannot be sent.
+                let erased = store::is_erased(connection, requeued.delivery)?;
+                let change =
+                    |row: &mut DeliveryRow| !erased && requeue(row, requeued, fact.record.recorded_at);
+                if let Some(seq) = self.redirect(connection, fact, endpoint, requeued.delivery, change)? {
+                    self.flush(connection)?;
+                    store::retry_letter(connection, seq, requeued.at)?;
+                }
+                Ok(())
+            }
+            Some(QueueChange::Discard(endpoint, discarded)) => {
+                let change = |row: &mut DeliveryRow| discard(row, fact.record.recorded_at);
+                self.redirect(connection, fact, endpoint, discarded.delivery, change).map(drop)
             }
             Some(QueueChange::Deliver { message, contact, content, receivers }) => {
                 if let (Receivers::Only(endpoint), DomainEvent::Endpoint(event)) = (receivers, &fact.event) {
@@ -200,21 +215,8 @@ impl Unit {
         endpoint: EndpointId,
         attempted: &Attempted,
     ) -> Result<()> {
-        let Some(place) = self.index.get(&endpoint).copied() else { return Ok(()) };
-        let expected = self.endpoints[place].outcomes;
-        if fact.record.version != expected {
-            return Err(fact.version_gap(expected));
-        }
-        self.endpoints[place].outcomes += 1;
-        self.touch(place, fact.position());
-        let id = attempted.delivery;
-        let cell = match self.deliveries.entry(id) {
-            Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => {
-                let Some(row) = store::load(connection, id)? else { return Ok(()) };
-                entry.insert(Cell { row, body: None })
-            }
-        };
+        let Some(place) = self.follow(fact, endpoint)? else { return Ok(()) };
+        let Some(cell) = load(&mut self.deliveries, connection, attempted.delivery)? else { return Ok(()) };
         if !settle(&mut cell.row, attempted, fact.record.recorded_at) {
             return Ok(());
         }
@@ -236,6 +238,43 @@ impl Unit {
         Ok(())
     }
 
+    /// Counts a record of an endpoint's stream of outcomes; says where the endpoint stands, if it is known.
+    fn follow(&mut self, fact: &Fact, endpoint: EndpointId) -> Result<Option<usize>> {
+        let Some(place) = self.index.get(&endpoint).copied() else { return Ok(None) };
+        let expected = self.endpoints[place].outcomes;
+        if fact.record.version != expected {
+            return Err(fact.version_gap(expected));
+        }
+        self.endpoints[place].outcomes += 1;
+        self.touch(place, fact.position());
+        Ok(Some(place))
+    }
+
+    /// Gives a delivery another state; says its place if that changed anything.
+    fn redirect(
+        &mut self,
+        connection: &Connection,
+        fact: &Fact,
+        endpoint: EndpointId,
+        delivery: DeliveryId,
+        change: impl FnOnce(&mut DeliveryRow) -> bool,
+    ) -> Result<Option<u64>> {
+        if self.follow(fact, endpoint)?.is_none() {
+            return Ok(None);
+        }
+        let Some(cell) = load(&mut self.deliveries, connection, delivery)? else { return Ok(None) };
+        let before = cell.row.status;
+        if !change(&mut cell.row) {
+            return Ok(None);
+        }
+        let (seq, owner, after) = (cell.row.seq, cell.row.endpoint, cell.row.status);
+        if before != after {
+            self.count(owner, before, -1);
+            self.count(owner, after, 1);
+        }
+        Ok(Some(seq))
+    }
+
     /// Writes everything held.
     pub fn flush(&mut self, connection: &Connection) -> Result<()> {
         let mut cells: Vec<Cell> = self.deliveries.drain().map(|(_, cell)| cell).collect();
@@ -253,4 +292,18 @@ impl Unit {
         }
         Ok(())
     }
+}
+
+/// A delivery to be changed.
+fn load<'a>(
+    deliveries: &'a mut HashMap<DeliveryId, Cell>,
+    connection: &Connection,
+    id: DeliveryId,
+) -> Result<Option<&'a mut Cell>> {
+    Ok(match deliveries.entry(id) {
+        Entry::Occupied(entry) => Some(entry.into_mut()),
+        Entry::Vacant(entry) => {
+            store::load(connection, id)?.map(|row| entry.insert(Cell { row, body: None }))
+        }
+    })
 }

@@ -28,7 +28,7 @@ use mainspring_schemas::{
             MovedStanding, MovedStay, PropertiesChanged, Reacted, ReactionOutcome, Seen, Source,
             TransitionSource, Via,
         },
-        delivery::{AttemptResult, Attempted},
+        delivery::{AttemptResult, Attempted, DiscardReason, Discarded, RequeueCause, Requeued},
         endpoint::{
             EndpointCreated, EndpointDeleted, EndpointDisabled, EndpointEnabled, EndpointSettings,
             EndpointUpdated, SecretRotated, SigningSecret, TestRequested,

@@ -21,7 +21,9 @@ pub fn personal_fields(event_type: &str) -> Option<&'static [&'static str]> {
         | "contact.conflict"
         | "contact.deleted"
         | "contact.erased"
-        | "contact.looked" => &[],
+        | "contact.looked"
+        | "delivery.requeued"
+        | "delivery.discarded" => &[],
         "delivery.attempted" => &["response_snippet"],
         _ => return None,
     })

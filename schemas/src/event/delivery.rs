@@ -46,9 +46,56 @@ pub struct Attempted {
     pub error_class: Option<String>,
 }
 
+/// Why a delivery is made once more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RequeueCause {
+    /// An operator asked for this one (OB-160).
+    Retry,
+    /// An operator asked for all of a span of time (OB-161).
+    Recovery,
+}
+
+/// The delivery is due again, whatever became of it before: same message, same body; the numbers of its attempts go on,
+/// its schedule starts afresh (OB-160).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Requeued {
+    /// When; it is due at once.
+    pub at: Timestamp,
+    /// Which delivery.
+    pub delivery: DeliveryId,
+    /// Why.
+    pub cause: RequeueCause,
+}
+
+/// Why a pending delivery is not made any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DiscardReason {
+    /// Its endpoint was disabled for longer than deliveries are held (OB-88).
+    Held,
+    /// An operator asked for it.
+    Operator,
+}
+
+/// The delivery ends without having been made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Discarded {
+    /// When.
+    pub at: Timestamp,
+    /// Which delivery.
+    pub delivery: DeliveryId,
+    /// Why.
+    pub reason: DiscardReason,
+}
+
 /// An event of an endpoint's delivery stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DeliveryEvent {
     /// See [`Attempted`].
     Attempted(Attempted),
+    /// See [`Requeued`].
+    Requeued(Requeued),
+    /// See [`Discarded`].
+    Discarded(Discarded),
 }

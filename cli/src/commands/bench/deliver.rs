@@ -132,7 +132,7 @@ async fn outcomes(system: &System, from: Position) -> anyhow::Result<u64> {
         next = last.position + 1;
         for record in records.iter().filter(|record| record.stream.category() == "deliveries") {
             let event = DeliveryEvent::decode(&record.event_type, record.schema_version, &record.payload)?;
-            let DeliveryEvent::Attempted(attempted) = event;
+            let DeliveryEvent::Attempted(attempted) = event else { continue };
             delivered += u64::from(attempted.result == AttemptResult::Delivered);
         }
     }

@@ -158,7 +158,7 @@ fn members(event: &DomainEvent) -> serde_json::Result<Value> {
             any!(event, EndpointEvent: Created Updated SecretRotated Disabled Enabled
             Deleted TestRequested)
         }
-        DomainEvent::Delivery(event) => any!(event, DeliveryEvent: Attempted),
+        DomainEvent::Delivery(event) => any!(event, DeliveryEvent: Attempted Requeued Discarded),
         DomainEvent::Access(event) => any!(event, AccessEvent: Created Revoked),
     }
 }

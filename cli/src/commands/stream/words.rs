@@ -6,7 +6,7 @@ use mainspring_schemas::{
         AccessEvent, BucketEvent, ContactEvent, DeliveryEvent, DomainEvent, EndpointEvent, IdentityEvent,
         bucket::{BackfillAdvanced, BackfillCompleted, BackfillStarted, Purpose},
         contact::{AttachedKey, ReactionOutcome, TransitionSource},
-        delivery::AttemptResult,
+        delivery::{AttemptResult, DiscardReason},
     },
 };
 use serde_json::Value;
@@ -32,6 +32,16 @@ pub fn tell(event: &DomainEvent) -> String {
             };
             let (attempt, delivery, took) = (event.attempt, event.delivery, event.duration_ms);
             format!("attempt {attempt} of delivery {delivery}: {outcome}{status}{error} ({took} ms)")
+        }
+        DomainEvent::Delivery(DeliveryEvent::Requeued(event)) => {
+            format!("delivery {} is to be made again", event.delivery)
+        }
+        DomainEvent::Delivery(DeliveryEvent::Discarded(event)) => {
+            let reason = match event.reason {
+                DiscardReason::Held => "it was held for too long",
+                DiscardReason::Operator => "an operator asked for it",
+            };
+            format!("delivery {} is not made: {reason}", event.delivery)
         }
         DomainEvent::Access(AccessEvent::Created(event)) => {
             let scopes: Vec<&str> = event.scopes.iter().map(|scope| scope.as_str()).collect();

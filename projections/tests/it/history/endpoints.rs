@@ -80,6 +80,11 @@ impl History {
             return;
         }
         let id = self.order[usize::from(whom) % self.order.len()];
+        match spare % 16 {
+            14 => return self.requeue(id),
+            15 => return self.discard(id),
+            _ => {}
+        }
         let result = match spare % 4 {
             0 | 1 => AttemptResult::Delivered,
             2 => AttemptResult::Retry { next_at: self.now().plus(5000) },
@@ -87,6 +92,28 @@ impl History {
         };
         let repeat = spare.is_multiple_of(7);
         self.outcome(id, result, repeat);
+    }
+
+    fn requeue(&mut self, delivery: DeliveryId) {
+        let event =
+            DeliveryEvent::Requeued(Requeued { at: self.now(), delivery, cause: RequeueCause::Retry });
+        let model = self.deliveries.get_mut(&delivery).unwrap();
+        if !model.contact.is_some_and(|contact| self.erased.contains(&contact)) {
+            model.status = "pending";
+        }
+        let stream = StreamName::deliveries(model.endpoint);
+        self.append(stream, event.encode().unwrap());
+    }
+
+    fn discard(&mut self, delivery: DeliveryId) {
+        let event =
+            DeliveryEvent::Discarded(Discarded { at: self.now(), delivery, reason: DiscardReason::Held });
+        let model = self.deliveries.get_mut(&delivery).unwrap();
+        if model.status == "pending" {
+            model.status = "discarded";
+        }
+        let stream = StreamName::deliveries(model.endpoint);
+        self.append(stream, event.encode().unwrap());
     }
 
     pub fn outcome(&mut self, id: DeliveryId, result: AttemptResult, repeat: bool) {

@@ -56,7 +56,10 @@ impl History {
                     .is_some_and(|id| erased_at.get(&id).is_some_and(|position| record.position < *position)),
                 "deliveries" => {
                     let DeliveryEvent::Attempted(attempted) =
-                        DeliveryEvent::decode(&record.event_type, 1, &record.payload).unwrap();
+                        DeliveryEvent::decode(&record.event_type, 1, &record.payload).unwrap()
+                    else {
+                        continue;
+                    };
                     self.deliveries[&attempted.delivery].contact.is_some_and(|id| self.erased.contains(&id))
                 }
                 _ => false,
