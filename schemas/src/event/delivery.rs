@@ -44,6 +44,9 @@ pub struct Attempted {
     /// The class of what went wrong: `server_error`, `timeout`, `network`, `blocked`, `config`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_class: Option<String>,
+    /// Until when the receiver wants nothing at all to be sent to the endpoint (OB-145).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throttled_until: Option<Timestamp>,
 }
 
 /// Why a delivery is made once more.
