@@ -514,10 +514,8 @@ fn no_event_type_is_left_out() {
 fn an_event_comes_together_again_from_its_two_parts_and_its_open_part_reads_alone() {
     let mut sealed = BTreeSet::new();
     for (stream, event, encoded) in all() {
-        let of_a_person = matches!(
-            event,
-            DomainEvent::Contact(_) | DomainEvent::Delivery(_) | DomainEvent::Endpoint(_)
-        );
+        let of_a_person =
+            matches!(event, DomainEvent::Contact(_) | DomainEvent::Delivery(_) | DomainEvent::Endpoint(_));
         let fields = personal::personal_fields(encoded.event_type);
         assert_eq!(fields.is_some(), of_a_person, "{}: is anything of it personal?", encoded.event_type);
         let fields = fields.unwrap_or_default();

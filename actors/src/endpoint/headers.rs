@@ -98,8 +98,17 @@ mod tests {
         let kept = check(&[("X-Tenant_1", "acme"), ("Authorization", "Bearer a b")]).unwrap();
         assert_eq!(kept.keys().collect::<Vec<_>>(), ["authorization", "x-tenant_1"]);
         for name in [
-            "Host", "content-type", "Content-Length", "Connection", "transfer-encoding", "User-Agent",
-            "webhook-id", "Svix-Id", "Proxy-Authorization", "Upgrade", "accept-encoding",
+            "Host",
+            "content-type",
+            "Content-Length",
+            "Connection",
+            "transfer-encoding",
+            "User-Agent",
+            "webhook-id",
+            "Svix-Id",
+            "Proxy-Authorization",
+            "Upgrade",
+            "accept-encoding",
         ] {
             assert_eq!(check(&[(name, "v")]), Err(HeaderRefusal::Reserved), "{name}");
         }

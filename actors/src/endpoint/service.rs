@@ -199,8 +199,9 @@ impl Endpoints {
     ) -> Result<(Vec<NewRecord>, Option<Uuid>), EngineError> {
         let encoded = events.iter().map(EndpointEvent::encode).collect::<Result<Vec<_>, _>>();
         let encoded = encoded.map_err(|error| EngineError::LogFailed(error.to_string()))?;
-        let seals =
-            encoded.iter().any(|event| personal_fields(event.event_type).is_some_and(|fields| !fields.is_empty()));
+        let seals = encoded
+            .iter()
+            .any(|event| personal_fields(event.event_type).is_some_and(|fields| !fields.is_empty()));
         let data_key = match data_key {
             None if seals => self.core.fresh_data_key()?,
             data_key => data_key,
