@@ -12,6 +12,7 @@ pub mod client;
 pub mod destination;
 pub mod exchange;
 pub mod guard;
+pub mod headers;
 pub mod outcome;
 pub mod ports;
 pub mod resolver;

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use compact_str::CompactString;
 use mainspring_schemas::{
     ContactId, DeliveryId, EndpointId, MessageId, Timestamp,
+    endpoint_health::EndpointHealth,
     event::{
         delivery::Attempted,
         endpoint::{EndpointSettings, SigningSecret},
@@ -54,11 +55,14 @@ pub struct QueuedDelivery {
     pub due_at: Timestamp,
 }
 
-/// Which first attempts are asked for.
+/// Which attempts are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wanted {
     /// All of them: the endpoint is enabled.
     All,
+    /// Only those whose contact has no earlier delivery pending at the endpoint, and those about nobody: its deliveries
+    /// are ordered by contact.
+    Heads,
     /// Only `webhook.test`: the endpoint is disabled and everything else is held (OB-88, OB-177).
     TestsOnly,
 }
@@ -70,6 +74,24 @@ pub struct FirstAfter(pub Position, pub DeliveryId);
 /// Where a listing of retries goes on: strictly after this delivery, by (due instant, id).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RetryAfter(pub Timestamp, pub DeliveryId);
+
+/// How an endpoint stands when the worker meets it: counters survive a restart (OB-151).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// How it is doing.
+    pub health: EndpointHealth,
+    /// Deliveries that wait for an attempt.
+    pub pending: u64,
+}
+
+/// A delivery that waits while its endpoint is disabled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeldDelivery {
+    /// Which delivery.
+    pub id: DeliveryId,
+    /// When it came to be.
+    pub created_at: Timestamp,
+}
 
 /// The pending deliveries, as a projection of the log knows them (OB-64).
 ///
@@ -101,10 +123,11 @@ pub trait DeliveryQueue: Send + Sync + 'static {
     ) -> Result<Vec<QueuedDelivery>, PortError>;
 
     /// Pending deliveries of one endpoint with at least one attempt and due at or before `now`, by (due, id), at most
-    /// `limit`.
+    /// `limit`. Never asked for [`Wanted::TestsOnly`].
     async fn retries(
         &self,
         endpoint: EndpointId,
+        wanted: Wanted,
         now: Timestamp,
         after: Option<RetryAfter>,
         limit: usize,
@@ -112,10 +135,23 @@ pub trait DeliveryQueue: Send + Sync + 'static {
 
     /// When the endpoint's next retry after `now` is due.
     async fn next_retry(&self, endpoint: EndpointId, now: Timestamp) -> Result<Option<Timestamp>, PortError>;
+
+    /// The first pending delivery about a contact to an endpoint, in log order, whatever its attempts; no test.
+    async fn next_of_contact(
+        &self,
+        endpoint: EndpointId,
+        contact: ContactId,
+    ) -> Result<Option<QueuedDelivery>, PortError>;
+
+    /// How an endpoint stands.
+    async fn standing(&self, endpoint: EndpointId) -> Result<Standing, PortError>;
+
+    /// Pending deliveries of one endpoint but tests, oldest first, at most `limit` (OB-88).
+    async fn held(&self, endpoint: EndpointId, limit: usize) -> Result<Vec<HeldDelivery>, PortError>;
 }
 
 /// An endpoint as it is right now (OB-83).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Endpoint {
     /// Address, kind, configuration.
     pub settings: EndpointSettings,
@@ -123,6 +159,10 @@ pub struct Endpoint {
     pub secrets: Vec<SigningSecret>,
     /// Whether deliveries flow; a disabled endpoint's are held (OB-88).
     pub enabled: bool,
+    /// Since when it is disabled.
+    pub disabled_at: Option<Timestamp>,
+    /// When it was last enabled again: its failures before are forgotten, its backlog is spread (OB-152).
+    pub enabled_at: Option<Timestamp>,
 }
 
 /// The endpoints, live: asked at every attempt, so it must answer from memory.
@@ -139,6 +179,8 @@ pub trait Endpoints: Send + Sync + 'static {
 pub enum DisableReason {
     /// It answered 410 (OB-141).
     Gone,
+    /// It failed for too long (OB-152).
+    Failing,
 }
 
 impl DisableReason {
@@ -146,6 +188,7 @@ impl DisableReason {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Gone => "gone",
+            Self::Failing => "failing",
         }
     }
 }
@@ -164,6 +207,15 @@ pub trait OutcomeLog: Send + Sync + 'static {
         endpoint: EndpointId,
         contact: Option<ContactId>,
         outcome: &Attempted,
+    ) -> Result<Position, PortError>;
+
+    /// Ends deliveries that were held for too long (OB-88), all or none; durable when it returns, with a position as
+    /// [`record`](Self::record) gives. Ending one again changes nothing.
+    async fn discard(
+        &self,
+        endpoint: EndpointId,
+        at: Timestamp,
+        deliveries: &[DeliveryId],
     ) -> Result<Position, PortError>;
 
     /// Disables the endpoint. Once this returned, [`Endpoints::get`] shows it disabled.

@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
+use url::Url;
+
 use crate::{
     guard::{AllowList, Policy},
     schedule::{self, Schedule},
@@ -26,6 +28,24 @@ pub struct Settings {
     pub policy: Policy,
     /// Further certificate authorities, PEM (OB-116).
     pub ca_file: Option<PathBuf>,
+    /// How long deliveries to a disabled endpoint are held, in milliseconds; 0 = not at all (OB-88).
+    pub hold_ms: i64,
+    /// After how many milliseconds of nothing but failures an endpoint is disabled; 0 = never (OB-152).
+    pub auto_disable_ms: i64,
+    /// Where alerts are posted to, besides the log (OB-153).
+    pub alert_url: Option<Concealed>,
+    /// The forward proxy of every request; the environment's are not read (OB-198).
+    pub proxy: Option<Concealed>,
+}
+
+/// An address that may hold a credential: debug output does not show it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Concealed(pub String);
+
+impl std::fmt::Debug for Concealed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Concealed")
+    }
 }
 
 /// A variable nobody can read.
@@ -51,6 +71,16 @@ const ALLOW_HTTP: &str = "OUTBOUND_WEBHOOK_ALLOW_HTTP";
 const ALLOW_PRIVATE: &str = "OUTBOUND_WEBHOOK_ALLOW_PRIVATE";
 const ALLOWED_HOSTS: &str = "OUTBOUND_WEBHOOK_ALLOWED_HOSTS";
 const CA_FILE: &str = "OUTBOUND_WEBHOOK_CA_FILE";
+const HOLD: &str = "OUTBOUND_WEBHOOK_HOLD";
+const AUTO_DISABLE_AFTER: &str = "OUTBOUND_WEBHOOK_AUTO_DISABLE_AFTER";
+const ALERT_URL: &str = "OPERATIONS_ALERT_URL";
+const PROXY_URL: &str = "OUTBOUND_PROXY_URL";
+
+/// Three days.
+const DEFAULT_HOLD_MS: i64 = 72 * 3_600_000;
+
+/// Five days.
+const DEFAULT_AUTO_DISABLE_MS: i64 = 5 * 24 * 3_600_000;
 
 impl Default for Settings {
     fn default() -> Self {
@@ -61,7 +91,7 @@ impl Default for Settings {
 
 impl Settings {
     /// The names of all variables read here.
-    pub const VARIABLES: [&'static str; 13] = [
+    pub const VARIABLES: [&'static str; 17] = [
         TIMEOUT,
         SCHEDULE,
         MAX_ATTEMPTS,
@@ -75,6 +105,10 @@ impl Settings {
         ALLOW_PRIVATE,
         ALLOWED_HOSTS,
         CA_FILE,
+        HOLD,
+        AUTO_DISABLE_AFTER,
+        ALERT_URL,
+        PROXY_URL,
     ];
 
     /// Reads all variables through `lookup`; an empty value is an unset one (CF-02).
@@ -88,18 +122,29 @@ impl Settings {
     }
 
     fn read(reader: &Reader<'_>, problems: &mut Vec<InvalidSetting>) -> Self {
+        let policy = Policy {
+            allow_http: reader.switch(ALLOW_HTTP, problems).unwrap_or(false),
+            allow_private: reader.switch(ALLOW_PRIVATE, problems).unwrap_or(false),
+            allowed: reader.parsed(ALLOWED_HOSTS, AllowList::parse, problems).unwrap_or_default(),
+        };
+        let alert_url = |text: &str| match policy.check_url(text) {
+            Ok(url) => Ok(Concealed(url.into())),
+            Err(refusal) => Err(format!("not allowed: {refusal}")),
+        };
         Self {
+            alert_url: reader.parsed(ALERT_URL, alert_url, problems),
+            proxy: reader.parsed(PROXY_URL, read_proxy, problems),
+            hold_ms: reader.parsed(HOLD, read_span, problems).unwrap_or(DEFAULT_HOLD_MS),
+            auto_disable_ms: reader
+                .parsed(AUTO_DISABLE_AFTER, read_span, problems)
+                .unwrap_or(DEFAULT_AUTO_DISABLE_MS),
             timeout: Duration::from_millis(reader.number(TIMEOUT, 100..=600_000, problems).unwrap_or(15_000)),
             schedule: read_schedule(reader, problems),
             client_error_attempts: reader.number(CLIENT_ERROR_ATTEMPTS, 1..=100, problems),
             concurrency: reader.number(CONCURRENCY, 1..=4_096, problems).unwrap_or(64),
             endpoint_concurrency: reader.number(ENDPOINT_CONCURRENCY, 1..=4_096, problems).unwrap_or(8),
             capture_body: reader.switch(CAPTURE_BODY, problems).unwrap_or(true),
-            policy: Policy {
-                allow_http: reader.switch(ALLOW_HTTP, problems).unwrap_or(false),
-                allow_private: reader.switch(ALLOW_PRIVATE, problems).unwrap_or(false),
-                allowed: reader.parsed(ALLOWED_HOSTS, AllowList::parse, problems).unwrap_or_default(),
-            },
+            policy,
             ca_file: reader.text(CA_FILE).map(PathBuf::from),
         }
     }
@@ -122,6 +167,19 @@ fn read_schedule(reader: &Reader<'_>, problems: &mut Vec<InvalidSetting>) -> Sch
         max_attempts: reader.number(MAX_ATTEMPTS, 1..=100, problems).unwrap_or(8),
         base_ms: reader.number(BASE_DELAY, 1..=86_400_000, problems).unwrap_or(5_000),
         max_ms: reader.number(MAX_DELAY, 1..=2_592_000_000, problems).unwrap_or(21_600_000),
+    }
+}
+
+fn read_span(text: &str) -> Result<i64, &'static str> {
+    schedule::parse_span(text.trim()).ok_or("expected a span of time such as 72h or 5d, at most 365d, or 0")
+}
+
+/// A proxy is the operator's own: it may stand anywhere and need a password.
+fn read_proxy(text: &str) -> Result<Concealed, &'static str> {
+    let url = Url::parse(text.trim()).ok().filter(|url| url.has_host());
+    match url {
+        Some(url) if matches!(url.scheme(), "http" | "https") => Ok(Concealed(url.into())),
+        _ => Err("expected an address such as http://proxy.internal:3128"),
     }
 }
 

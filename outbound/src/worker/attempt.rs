@@ -3,15 +3,18 @@
 use std::{sync::Arc, time::Duration};
 
 use mainspring_schemas::{
-    ContactId, DeliveryId, EndpointId, Timestamp, catalog::WEBHOOK_TEST, event::delivery::Attempted,
+    ContactId, EndpointId, Timestamp,
+    catalog::WEBHOOK_TEST,
+    event::delivery::{AttemptResult, Attempted},
 };
 use tokio::time::Instant;
 
 use super::{Ports, scheduler::Message, statistics::Statistics};
 use crate::{
     destination::{self, Transformed},
+    headers,
     outcome::{Answer, Circumstances, Outcome, judge},
-    ports::{DisableReason, Endpoint, Position, QueuedDelivery},
+    ports::{DisableReason, Endpoint, QueuedDelivery},
     settings::Settings,
 };
 
@@ -46,13 +49,18 @@ pub(super) async fn make(
     let (answer, snippet) = match destination::transform(&endpoint, &delivery, began) {
         Transformed::Skip => (Answer::Skipped, None),
         Transformed::Config(text) => (Answer::Config(text), None),
-        Transformed::Request(request) => match ports.transport.send(request).await {
-            Err(failure) => (Answer::Failure(failure), None),
-            Ok(response) => {
-                let (status, retry_after) = (response.status, response.retry_after);
-                (Answer::Http { status, retry_after, accepted: None }, response.snippet)
+        Transformed::Request(mut request) => {
+            match headers::add(&mut request.headers, &endpoint.settings.headers) {
+                Err(text) => (Answer::Config(text.to_owned()), None),
+                Ok(()) => match ports.transport.send(request).await {
+                    Err(failure) => (Answer::Failure(failure), None),
+                    Ok(response) => {
+                        let (status, retry_after) = (response.status, response.retry_after);
+                        (Answer::Http { status, retry_after, accepted: None }, response.snippet)
+                    }
+                },
             }
-        },
+        }
     };
     let at = ports.clock.now();
     let test = delivery.event_type == WEBHOOK_TEST;
@@ -81,6 +89,8 @@ pub(super) async fn make(
         response_snippet: snippet,
         error: outcome.error.clone(),
         error_class: outcome.error_class.map(str::to_owned),
+        // A test says nothing about its endpoint (OB-177).
+        throttled_until: outcome.endpoint_blocked_until.filter(|_| !test),
     };
     let (endpoint, contact) = (delivery.endpoint, delivery.contact);
     Message::Attempted(Box::new(Made { endpoint, contact, began, attempted, outcome, test }))
@@ -97,18 +107,19 @@ pub(super) async fn record(
     let position =
         persist(&statistics, "record an outcome", || ports.log.record(endpoint, contact, &attempted)).await;
     statistics.outcome_recorded();
-    Message::Recorded { endpoint, delivery: attempted.delivery, position }
+    let settled = !matches!(attempted.result, AttemptResult::Retry { .. });
+    Message::Recorded { endpoint, delivery: attempted.delivery, freed: contact.filter(|_| settled), position }
 }
 
-/// Disables an endpoint that answered 410, for as long as it takes.
-pub(super) async fn disable_gone(
+/// Disables an endpoint, for as long as it takes.
+pub(super) async fn disable(
     ports: Ports,
     statistics: Arc<Statistics>,
     endpoint: EndpointId,
     at: Timestamp,
+    reason: DisableReason,
 ) -> Message {
-    persist(&statistics, "disable an endpoint", || ports.log.disable(endpoint, at, DisableReason::Gone))
-        .await;
+    persist(&statistics, "disable an endpoint", || ports.log.disable(endpoint, at, reason)).await;
     Message::Disabled { endpoint }
 }
 
@@ -128,6 +139,3 @@ where
         }
     }
 }
-
-/// A position with the delivery whose outcome stands there.
-pub(super) type RecordedAt = (Position, DeliveryId);

@@ -2,61 +2,74 @@
 
 use std::{sync::Arc, time::Duration};
 
-use mainspring_schemas::{EndpointId, Timestamp};
+use mainspring_schemas::{ContactId, EndpointId, Timestamp};
 
 use super::{Ports, scheduler::Message, statistics::Statistics};
-use crate::ports::{FirstAfter, PortError, QueuedDelivery, RetryAfter, Wanted};
+use crate::ports::{FirstAfter, PortError, QueuedDelivery, RetryAfter, Standing, Wanted};
 
 /// Pause after the queue could not be read.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// What a lane wants to read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Plan {
     pub wanted: Wanted,
     pub first_after: Option<FirstAfter>,
     pub retry_after: Option<RetryAfter>,
     /// Most rows of each sort.
     pub page: usize,
+    /// Contacts whose next delivery may leave, of a lane that is ordered by contact.
+    pub freed: Vec<ContactId>,
+    /// Whether to ask how the endpoint stands.
+    pub standing: bool,
 }
 
 /// What was read.
-#[derive(Debug)]
-pub(super) struct Page {
-    pub plan: Plan,
+#[derive(Debug, Default)]
+pub(super) struct Rows {
     pub first: Vec<QueuedDelivery>,
     pub retries: Vec<QueuedDelivery>,
     /// When the next retry beyond these is due.
     pub next_retry: Option<Timestamp>,
+    /// The next deliveries of the freed contacts, due now or later.
+    pub next_of_freed: Vec<QueuedDelivery>,
+    /// How the endpoint stands, if that was asked.
+    pub standing: Option<Standing>,
 }
 
-/// Reads a page; `None` in the message if the queue failed.
+/// Reads a page; no rows in the message if the queue failed.
 pub(super) async fn page(
     ports: Ports,
     statistics: Arc<Statistics>,
     endpoint: EndpointId,
     plan: Plan,
 ) -> Message {
-    let page = match read(&ports, endpoint, plan).await {
-        Ok(page) => Some(Box::new(page)),
+    match read(&ports, endpoint, &plan).await {
+        Ok(rows) => Message::Loaded { endpoint, plan, rows: Some(Box::new(rows)) },
         Err(error) => {
             pause(&statistics, &error).await;
-            None
+            Message::Loaded { endpoint, plan, rows: None }
         }
-    };
-    Message::Loaded { endpoint, page }
+    }
 }
 
-async fn read(ports: &Ports, endpoint: EndpointId, plan: Plan) -> Result<Page, PortError> {
-    let Plan { wanted, first_after, retry_after, page } = plan;
-    let first = ports.queue.first_attempts(endpoint, wanted, first_after, page).await?;
+async fn read(ports: &Ports, endpoint: EndpointId, plan: &Plan) -> Result<Rows, PortError> {
+    let Plan { wanted, first_after, retry_after, page, .. } = *plan;
+    let mut rows = Rows::default();
+    if plan.standing {
+        rows.standing = Some(ports.queue.standing(endpoint).await?);
+    }
+    rows.first = ports.queue.first_attempts(endpoint, wanted, first_after, page).await?;
     if wanted == Wanted::TestsOnly {
-        return Ok(Page { plan, first, retries: Vec::new(), next_retry: None });
+        return Ok(rows);
     }
     let now = ports.clock.now();
-    let retries = ports.queue.retries(endpoint, now, retry_after, page).await?;
-    let next_retry = ports.queue.next_retry(endpoint, now).await?;
-    Ok(Page { plan, first, retries, next_retry })
+    rows.retries = ports.queue.retries(endpoint, wanted, now, retry_after, page).await?;
+    rows.next_retry = ports.queue.next_retry(endpoint, now).await?;
+    for contact in &plan.freed {
+        rows.next_of_freed.extend(ports.queue.next_of_contact(endpoint, *contact).await?);
+    }
+    Ok(rows)
 }
 
 /// Finds the lanes that have something new; `None` in the message if the queue failed.
@@ -73,7 +86,7 @@ pub(super) async fn changes(ports: Ports, statistics: Arc<Statistics>, since: Op
     Message::Changed(found)
 }
 
-async fn pause(statistics: &Statistics, error: &PortError) {
+pub(super) async fn pause(statistics: &Statistics, error: &PortError) {
     statistics.port_failed();
     tracing::warn!(%error, "could not read the delivery queue, trying again");
     tokio::time::sleep(PAUSE).await;

@@ -9,9 +9,13 @@
 //! queue caught up may still show the old row. After a restart the log has every outcome but those of attempts in
 //! flight, which is what at-least-once requires (OB-130).
 
+mod alert;
 mod attempt;
+mod hold;
 mod lane;
 mod load;
+mod pace;
+mod reading;
 mod scheduler;
 mod slots;
 mod statistics;

@@ -7,20 +7,21 @@ use std::{
 };
 
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use mainspring_schemas::{DeliveryId, EndpointId, Timestamp, event::delivery::AttemptResult};
+use mainspring_schemas::{ContactId, DeliveryId, EndpointId, Timestamp, event::delivery::AttemptResult};
 use tokio::sync::watch;
 
 use super::{
     Ports, Stopped,
+    alert::{self, Alert},
     attempt::{self, Made},
-    lane::{Gate, Lane},
-    load::{self, Page},
+    hold::{self, Ended},
+    lane::Lane,
+    load::{self, Plan, Rows},
     slots::Slots,
     statistics::Statistics,
 };
 use crate::{
-    destination,
-    ports::{Clock, Endpoint, Position},
+    ports::{Clock, Position},
     settings::Settings,
 };
 
@@ -33,13 +34,17 @@ pub(super) enum Message {
     /// These endpoints may have something new, up to this position; `None` if nobody could tell.
     Changed(Option<(Position, Vec<EndpointId>)>),
     /// A lane's page was read.
-    Loaded { endpoint: EndpointId, page: Option<Box<Page>> },
+    Loaded { endpoint: EndpointId, plan: Plan, rows: Option<Box<Rows>> },
+    /// What a lane held for too long is ended; `None` if that failed.
+    HoldEnded { endpoint: EndpointId, ended: Option<Ended> },
     /// An attempt is over.
     Attempted(Box<Made>),
-    /// Its outcome is in the log.
-    Recorded { endpoint: EndpointId, delivery: DeliveryId, position: Position },
+    /// Its outcome is in the log; if that settles the delivery, its contact may have the next one.
+    Recorded { endpoint: EndpointId, delivery: DeliveryId, position: Position, freed: Option<ContactId> },
     /// The endpoint is disabled.
     Disabled { endpoint: EndpointId },
+    /// An alert was sent, or not.
+    Told,
 }
 
 /// The state of a worker.
@@ -54,6 +59,8 @@ pub(super) struct Scheduler {
     lanes: HashMap<EndpointId, Lane>,
     /// Lanes with something in flight.
     busy: HashSet<EndpointId>,
+    /// Lanes that wait for the queue to get further.
+    behind_queue: HashSet<EndpointId>,
     /// Lanes in line for a slot, in turn.
     line: VecDeque<EndpointId>,
     /// The same, for lanes whose receivers keep slots for long.
@@ -88,6 +95,7 @@ impl Scheduler {
             slots,
             lanes: HashMap::new(),
             busy: HashSet::new(),
+            behind_queue: HashSet::new(),
             line: VecDeque::new(),
             slow_line: VecDeque::new(),
             alarms: BTreeSet::new(),
@@ -150,23 +158,32 @@ impl Scheduler {
                         self.lanes.entry(endpoint).or_insert_with(Lane::new).mark();
                         self.touch(endpoint);
                     }
+                    for endpoint in std::mem::take(&mut self.behind_queue) {
+                        self.touch(endpoint);
+                    }
                 }
                 if again {
                     self.ask();
                 }
             }
-            Message::Loaded { endpoint, page } => {
-                self.with_lane(endpoint, |lane| lane.absorb(page.map(|page| *page)));
+            Message::Loaded { endpoint, plan, rows } => {
+                let now = self.ports.clock.now();
+                self.with_lane(endpoint, |lane| lane.absorb(&plan, rows.map(|rows| *rows), now));
+            }
+            Message::HoldEnded { endpoint, ended } => {
+                let now = self.ports.clock.now();
+                self.with_lane(endpoint, |lane| lane.hold_ended(ended, now));
             }
             Message::Attempted(made) => self.settle(*made),
-            Message::Recorded { endpoint, delivery, position } => {
+            Message::Recorded { endpoint, delivery, position, freed } => {
                 self.unrecorded -= 1;
-                self.with_lane(endpoint, |lane| lane.recorded(delivery, position));
+                self.with_lane(endpoint, |lane| lane.recorded(delivery, position, freed));
             }
             Message::Disabled { endpoint } => {
                 self.unrecorded -= 1;
                 self.with_lane(endpoint, |lane| lane.disabling = false);
             }
+            Message::Told => {}
         }
     }
 
@@ -187,20 +204,33 @@ impl Scheduler {
         self.in_flight -= 1;
         self.unrecorded += 1;
         if let Some(lane) = self.lanes.get_mut(&endpoint) {
-            let was_disabling = lane.disabling;
-            lane.end(&made);
+            let alerts = lane.end(&made, self.settings.auto_disable_ms);
             if lane.claimant(made.attempted.at).in_flight == 0 {
                 self.busy.remove(&endpoint);
             }
-            if lane.disabling && !was_disabling {
-                self.unrecorded += 1;
-                let (ports, statistics) = (self.ports.clone(), Arc::clone(&self.statistics));
-                self.work.push(attempt::disable_gone(ports, statistics, endpoint, made.attempted.at).boxed());
+            for alert in alerts {
+                self.tell(endpoint, alert, made.attempted.at);
             }
         }
         let (ports, statistics) = (self.ports.clone(), Arc::clone(&self.statistics));
         self.work.push(attempt::record(ports, statistics, endpoint, made.contact, made.attempted).boxed());
         self.touch(endpoint);
+    }
+
+    /// Tells operators, and carries out what they are told.
+    fn tell(&mut self, endpoint: EndpointId, alert: Alert, at: Timestamp) {
+        alert.log(endpoint);
+        if let Alert::Disabled { reason } = alert {
+            self.unrecorded += 1;
+            let (ports, statistics) = (self.ports.clone(), Arc::clone(&self.statistics));
+            self.work.push(attempt::disable(ports, statistics, endpoint, at, reason).boxed());
+        }
+        let Some(url) = &self.settings.alert_url else { return };
+        let live = self.ports.endpoints.get(endpoint);
+        let its_own = live.as_ref().map(|live| live.settings.url.as_str());
+        if let Some(request) = alert.request(endpoint, its_own, &url.0, at) {
+            self.work.push(alert::send(self.ports.clone(), request).boxed());
+        }
     }
 
     /// Asks the queue what changed; at most one question is open.
@@ -230,10 +260,17 @@ impl Scheduler {
         }
         let Some(lane) = self.lanes.get_mut(&endpoint) else { return };
         let now = self.ports.clock.now();
-        lane.set_gate(gate(self.ports.endpoints.get(endpoint).as_deref(), lane.disabling));
+        lane.adapt(self.ports.endpoints.get(endpoint).as_deref(), now);
+        if let Some(plan) = lane.plan_hold(now, self.settings.hold_ms) {
+            let (ports, statistics) = (self.ports.clone(), Arc::clone(&self.statistics));
+            self.work.push(hold::end(ports, statistics, endpoint, plan).boxed());
+        }
         if let Some(plan) = lane.plan(now, *self.position.borrow()) {
             let (ports, statistics) = (self.ports.clone(), Arc::clone(&self.statistics));
             self.work.push(load::page(ports, statistics, endpoint, plan).boxed());
+        }
+        if lane.waits_for_queue() {
+            self.behind_queue.insert(endpoint);
         }
         let alarm = lane.next_alarm(now);
         if alarm != lane.alarm {
@@ -317,7 +354,7 @@ impl Scheduler {
         let Some(lane) = self.lanes.get_mut(&endpoint) else { return };
         lane.queued = false;
         let live = self.ports.endpoints.get(endpoint);
-        lane.set_gate(gate(live.as_deref(), lane.disabling));
+        lane.adapt(live.as_deref(), now);
         // It may have been blocked, filled or emptied while it stood in line.
         let ready = lane.has_work(now) && !self.slots.lane_is_full(lane.claimant(now));
         if let Some(live) = live.filter(|_| ready)
@@ -331,18 +368,6 @@ impl Scheduler {
             self.work.push(attempt::make(ports, settings, statistics, live, delivery, now).boxed());
         }
         self.touch(endpoint);
-    }
-}
-
-fn gate(endpoint: Option<&Endpoint>, disabling: bool) -> Gate {
-    match endpoint {
-        None => Gate::Closed,
-        Some(endpoint)
-            if endpoint.enabled && !disabling && destination::is_registered(&endpoint.settings.kind) =>
-        {
-            Gate::Open
-        }
-        Some(_) => Gate::TestsOnly,
     }
 }
 

@@ -1,15 +1,12 @@
 //! Who may start an attempt now: the limits of OB-150, shared so that a slow endpoint delays only itself (W3).
 
-/// Consecutive failures from which an endpoint gets one attempt at a time (OB-151).
-const FAILING: u32 = 5;
-
 /// What a lane brings along when it asks for a slot.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Claimant {
     /// Its attempts in flight.
     pub in_flight: usize,
-    /// Failed attempts since its last success.
-    pub consecutive_failures: u32,
+    /// Whether its receiver fails all the time: it gets one attempt at a time (OB-151).
+    pub failing: bool,
     /// Whether its receiver keeps a slot for long.
     pub slow: bool,
 }
@@ -28,7 +25,7 @@ impl Slots {
 
     /// Whether the lane itself is at its limit, however many slots are free.
     pub(super) fn lane_is_full(&self, claimant: Claimant) -> bool {
-        let most = if claimant.consecutive_failures >= FAILING { 1 } else { self.per_endpoint };
+        let most = if claimant.failing { 1 } else { self.per_endpoint };
         claimant.in_flight >= most
     }
 
@@ -54,7 +51,7 @@ impl Slots {
 mod tests {
     use super::*;
 
-    const FRESH: Claimant = Claimant { in_flight: 0, consecutive_failures: 0, slow: false };
+    const FRESH: Claimant = Claimant { in_flight: 0, failing: false, slow: false };
 
     #[test]
     fn ob_150_limits_overall_and_per_endpoint() {
@@ -67,7 +64,7 @@ mod tests {
     #[test]
     fn ob_151_a_failing_endpoint_gets_one_attempt_at_a_time() {
         let slots = Slots::new(64, 8);
-        let failing = Claimant { consecutive_failures: 5, ..FRESH };
+        let failing = Claimant { failing: true, ..FRESH };
         assert!(!slots.lane_is_full(failing));
         assert!(slots.lane_is_full(Claimant { in_flight: 1, ..failing }));
     }

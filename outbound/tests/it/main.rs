@@ -4,6 +4,8 @@
 
 mod client;
 mod delivery;
+mod health;
+mod limits;
 mod receiver;
 mod script;
 mod secure;

@@ -19,6 +19,7 @@ use mainspring_outbound::{
 };
 use mainspring_schemas::Timestamp;
 use parking_lot::Mutex;
+use reqwest::header::HeaderMap;
 
 use crate::world::{Middle, RuntimeClock, World};
 
@@ -31,6 +32,7 @@ pub struct Sent {
     pub timestamp: String,
     pub signature: String,
     pub body: Bytes,
+    pub headers: HeaderMap,
 }
 
 /// How a receiver behaves: after what time, with which end.
@@ -72,7 +74,9 @@ impl Drop for Open<'_> {
 #[async_trait]
 impl Transport for Script {
     async fn send(&self, request: Request) -> Result<Response, Failure> {
-        let header = |name| request.headers[name].to_str().unwrap().to_owned();
+        let header = |name: &str| {
+            request.headers.get(name).map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default()
+        };
         let sent = Sent {
             at: self.clock.now(),
             url: request.url.clone(),
@@ -80,6 +84,7 @@ impl Transport for Script {
             timestamp: header("webhook-timestamp"),
             signature: header("webhook-signature"),
             body: request.body.clone(),
+            headers: request.headers.clone(),
         };
         let open = Open(&self.open);
         self.most_open.fetch_max(open.0.fetch_add(1, SeqCst) + 1, SeqCst);

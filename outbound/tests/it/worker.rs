@@ -148,15 +148,18 @@ async fn os_06_a_410_disables_and_holds_the_rest() {
 async fn os_08_held_deliveries_continue_after_enabling() {
     let stage = stage(5, |_, _| quick(200));
     let endpoint = stage.world.endpoint(A);
-    stage.world.change(endpoint, |endpoint| endpoint.enabled = false);
+    stage.world.disable_by_hand(endpoint);
     let _running = stage.start();
     for _ in 0..50 {
         stage.world.enqueue(endpoint, "contact.created");
     }
     pass(HOUR).await;
     assert_eq!(stage.script.sent().len(), 0);
-    stage.world.change(endpoint, |endpoint| endpoint.enabled = true);
-    pass(SECOND).await;
+    stage.world.enable(endpoint);
+    pass(SECOND * 30).await;
+    let half = stage.script.sent().len();
+    assert!((24..=27).contains(&half), "{half} of 50: spread over a minute (OB-152)");
+    pass(SECOND * 30).await;
     assert_eq!(stage.script.sent().len(), 50);
     assert_eq!(stage.world.pending(), 0);
 }
@@ -552,12 +555,12 @@ async fn ob_204_deliveries_of_an_unknown_kind_are_held() {
 
 #[tokio::test(start_paused = true)]
 async fn ob_151_a_failing_endpoint_gets_one_attempt_at_a_time() {
-    let stage = stage(0, |_, _| (SECOND / 2, status(500)));
+    let stage = stage(0, |_, _| (SECOND * 11, status(500)));
     let endpoint = stage.world.endpoint(A);
     for _ in 0..30 {
         stage.world.enqueue(endpoint, "contact.created");
     }
     let _running = stage.start();
-    pass(Duration::from_millis(2_600)).await;
-    assert_eq!(stage.script.sent().len(), 8 + 5, "eight at once, then one each half second");
+    pass(SECOND * 56).await;
+    assert_eq!(stage.script.sent().len(), 8 + 5, "eight at once, then one every eleven seconds");
 }

@@ -13,14 +13,15 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use mainspring_outbound::{
     ports::{
-        Clock, DeliveryQueue, DisableReason, Endpoint, Endpoints, FirstAfter, OutcomeLog, PortError,
-        Position, QueuedDelivery, Random, RetryAfter, Wanted,
+        Clock, DeliveryQueue, DisableReason, Endpoint, Endpoints, FirstAfter, HeldDelivery, OutcomeLog,
+        PortError, Position, QueuedDelivery, Random, RetryAfter, Standing, Wanted,
     },
     secret,
 };
 use mainspring_schemas::{
     ContactId, DeliveryId, EndpointId, MessageId, RecordId, Timestamp,
     catalog::WEBHOOK_TEST,
+    endpoint_health::EndpointHealth,
     event::{
         delivery::{AttemptResult, Attempted},
         endpoint::{EndpointSettings, SigningSecret},
@@ -35,6 +36,7 @@ use uuid::Uuid;
 pub enum Entry {
     Enqueued(QueuedDelivery),
     Attempted(EndpointId, Attempted),
+    Discarded(EndpointId, DeliveryId),
 }
 
 #[derive(Default)]
@@ -47,6 +49,9 @@ struct State {
     rows: HashMap<DeliveryId, (EndpointId, Position, Option<Timestamp>)>,
     changed: BTreeMap<Position, EndpointId>,
     recorded: HashSet<(DeliveryId, u32)>,
+    health: HashMap<EndpointId, EndpointHealth>,
+    created: HashMap<DeliveryId, Timestamp>,
+    tests: HashSet<DeliveryId>,
 }
 
 impl State {
@@ -56,24 +61,51 @@ impl State {
             match self.log[self.projected].clone() {
                 Entry::Enqueued(delivery) => {
                     let endpoint = delivery.endpoint;
+                    if delivery.event_type == WEBHOOK_TEST {
+                        self.tests.insert(delivery.id);
+                    }
                     self.rows.insert(delivery.id, (endpoint, delivery.position, None));
                     self.changed.insert(position, endpoint);
                     self.first.insert((endpoint, delivery.position, delivery.id), delivery);
                 }
                 Entry::Attempted(endpoint, attempted) => self.apply(position, endpoint, &attempted),
+                Entry::Discarded(endpoint, id) => drop(self.remove(endpoint, id)),
             }
             self.projected += 1;
         }
     }
 
-    fn apply(&mut self, position: Position, endpoint: EndpointId, attempted: &Attempted) {
-        let id = attempted.delivery;
-        let (_, created, due) = self.rows.remove(&id).expect("an outcome of a delivery that is not pending");
+    fn remove(&mut self, endpoint: EndpointId, id: DeliveryId) -> (QueuedDelivery, Position) {
+        let (_, created, due) = self.rows.remove(&id).expect("a change of a delivery that is not pending");
         let row = match due {
             None => self.first.remove(&(endpoint, created, id)),
             Some(due) => self.retries.remove(&(endpoint, due, id)),
         };
-        let mut row = row.expect("the row of a pending delivery");
+        (row.expect("the row of a pending delivery"), created)
+    }
+
+    /// Whether an earlier delivery about the same contact is pending.
+    fn is_behind(&self, row: &QueuedDelivery) -> bool {
+        let earlier = |other: &QueuedDelivery| {
+            other.endpoint == row.endpoint && other.contact == row.contact && other.position < row.position
+        };
+        row.contact.is_some() && self.first.values().chain(self.retries.values()).any(earlier)
+    }
+
+    fn may_pass(&self, wanted: Wanted, row: &QueuedDelivery) -> bool {
+        match wanted {
+            Wanted::All => true,
+            Wanted::Heads => !self.is_behind(row),
+            Wanted::TestsOnly => row.event_type == WEBHOOK_TEST,
+        }
+    }
+
+    fn apply(&mut self, position: Position, endpoint: EndpointId, attempted: &Attempted) {
+        let id = attempted.delivery;
+        let (mut row, created) = self.remove(endpoint, id);
+        if !self.tests.contains(&id) {
+            self.health.entry(endpoint).or_default().attempted(attempted);
+        }
         assert_eq!(attempted.attempt, row.attempts + 1, "attempts are numbered without a gap");
         if let AttemptResult::Retry { next_at } = attempted.result {
             row.attempts = attempted.attempt;
@@ -100,6 +132,9 @@ pub struct World {
     /// How many more calls of the log fail.
     pub refusals: AtomicU64,
     next: AtomicU64,
+    clock: RuntimeClock,
+    /// Whom the worker disabled, when and why.
+    pub disabled: Mutex<Vec<(EndpointId, Timestamp, DisableReason)>>,
     me: std::sync::Weak<World>,
 }
 
@@ -122,6 +157,8 @@ impl World {
             read_ms: AtomicU64::new(0),
             refusals: AtomicU64::new(0),
             next: AtomicU64::new(1),
+            clock: RuntimeClock::new(),
+            disabled: Mutex::default(),
             me: me.clone(),
         })
     }
@@ -136,7 +173,7 @@ impl World {
             ..EndpointSettings::default()
         };
         let secrets = vec![SigningSecret { secret: secret::generate([7; 32]), expires_at: None }];
-        self.endpoints.lock().insert(id, Arc::new(Endpoint { settings, secrets, enabled: true }));
+        self.endpoints.lock().insert(id, Arc::new(Endpoint { settings, secrets, enabled: true, ..Endpoint::default() }));
         self.revision.send_modify(|revision| *revision += 1);
         id
     }
@@ -146,25 +183,55 @@ impl World {
         self.revision.send_modify(|revision| *revision += 1);
     }
 
+    /// An operator disables the endpoint now.
+    pub fn disable_by_hand(&self, id: EndpointId) {
+        let now = self.clock.now();
+        self.change(id, |endpoint| {
+            endpoint.enabled = false;
+            endpoint.disabled_at = Some(now);
+        });
+    }
+
+    /// An operator enables it again now.
+    pub fn enable(&self, id: EndpointId) {
+        let now = self.clock.now();
+        self.state.lock().health.entry(id).or_default().clear();
+        self.change(id, |endpoint| {
+            endpoint.enabled = true;
+            endpoint.disabled_at = None;
+            endpoint.enabled_at = Some(now);
+        });
+    }
+
     pub fn delete(&self, id: EndpointId) {
         self.endpoints.lock().remove(&id);
         self.revision.send_modify(|revision| *revision += 1);
     }
 
     pub fn enqueue(&self, endpoint: EndpointId, event_type: &str) -> DeliveryId {
+        self.enqueue_about(endpoint, event_type, None)
+    }
+
+    pub fn enqueue_about(
+        &self,
+        endpoint: EndpointId,
+        event_type: &str,
+        contact: Option<ContactId>,
+    ) -> DeliveryId {
         let number = self.next.fetch_add(1, SeqCst);
         let message = MessageId::of(RecordId(Uuid::from_u128(u128::from(number))), event_type);
         let id = DeliveryId::of(&message, endpoint);
         let body = format!(
             r#"{{"id":"{message}","type":"{event_type}","timestamp":"2026-06-15T12:00:00.000Z","data":{{"n":{number}}}}}"#
         );
+        self.state.lock().created.insert(id, self.clock.now());
         self.append(|position| {
             Entry::Enqueued(QueuedDelivery {
                 id,
                 endpoint,
                 message,
                 event_type: event_type.into(),
-                contact: None,
+                contact,
                 body: Bytes::from(body),
                 position,
                 attempts: 0,
@@ -212,7 +279,8 @@ impl World {
     pub fn rebuild(&self) {
         let mut state = self.state.lock();
         let (log, recorded) = (std::mem::take(&mut state.log), std::mem::take(&mut state.recorded));
-        *state = State { log, recorded, ..State::default() };
+        let created = std::mem::take(&mut state.created);
+        *state = State { log, recorded, created, ..State::default() };
         drop(state);
         self.catch_up();
     }
@@ -221,7 +289,7 @@ impl World {
     pub fn outcomes(&self) -> Vec<Attempted> {
         let outcome = |entry: &Entry| match entry {
             Entry::Attempted(_, attempted) => Some(attempted.clone()),
-            Entry::Enqueued(_) => None,
+            Entry::Enqueued(_) | Entry::Discarded(..) => None,
         };
         self.state.lock().log.iter().filter_map(outcome).collect()
     }
@@ -229,6 +297,15 @@ impl World {
     /// The outcomes of one delivery.
     pub fn outcomes_of(&self, delivery: DeliveryId) -> Vec<Attempted> {
         self.outcomes().into_iter().filter(|outcome| outcome.delivery == delivery).collect()
+    }
+
+    /// Deliveries that were discarded, in log order.
+    pub fn discarded(&self) -> Vec<DeliveryId> {
+        let discarded = |entry: &Entry| match entry {
+            Entry::Discarded(_, delivery) => Some(*delivery),
+            _ => None,
+        };
+        self.state.lock().log.iter().filter_map(discarded).collect()
     }
 
     /// Deliveries that wait for an attempt.
@@ -271,7 +348,7 @@ impl DeliveryQueue for World {
             );
             let rows = state.first.range(start..).take_while(|(key, _)| key.0 == endpoint);
             let rows = rows.filter(|(key, _)| **key != start).map(|(_, row)| row);
-            let wanted = rows.filter(|row| wanted == Wanted::All || row.event_type == WEBHOOK_TEST);
+            let wanted = rows.filter(|row| state.may_pass(wanted, row));
             wanted.take(limit).cloned().collect()
         };
         self.travel().await;
@@ -281,6 +358,7 @@ impl DeliveryQueue for World {
     async fn retries(
         &self,
         endpoint: EndpointId,
+        wanted: Wanted,
         now: Timestamp,
         after: Option<RetryAfter>,
         limit: usize,
@@ -290,7 +368,8 @@ impl DeliveryQueue for World {
             let after = after.unwrap_or(RetryAfter(Timestamp(i64::MIN), DeliveryId(Uuid::nil())));
             let start = (endpoint, after.0, after.1);
             let rows = state.retries.range(start..).take_while(|(key, _)| key.0 == endpoint && key.1 <= now);
-            rows.filter(|(key, _)| **key != start).map(|(_, row)| row.clone()).take(limit).collect()
+            let rows = rows.filter(|(key, row)| **key != start && state.may_pass(wanted, row));
+            rows.map(|(_, row)| row.clone()).take(limit).collect()
         };
         self.travel().await;
         Ok(found)
@@ -301,6 +380,44 @@ impl DeliveryQueue for World {
         let start = (endpoint, now.plus(1), DeliveryId(Uuid::nil()));
         let next = state.retries.range(start..).next().filter(|(key, _)| key.0 == endpoint);
         Ok(next.map(|(key, _)| key.1))
+    }
+
+    async fn next_of_contact(
+        &self,
+        endpoint: EndpointId,
+        contact: ContactId,
+    ) -> Result<Option<QueuedDelivery>, PortError> {
+        let found = {
+            let state = self.state.lock();
+            let rows = state.first.values().chain(state.retries.values());
+            let about = rows.filter(|row| {
+                row.endpoint == endpoint && row.contact == Some(contact) && row.event_type != WEBHOOK_TEST
+            });
+            about.min_by_key(|row| row.position).cloned()
+        };
+        self.travel().await;
+        Ok(found)
+    }
+
+    async fn standing(&self, endpoint: EndpointId) -> Result<Standing, PortError> {
+        let standing = {
+            let state = self.state.lock();
+            let pending = state.rows.values().filter(|row| row.0 == endpoint).count() as u64;
+            Standing { health: state.health.get(&endpoint).copied().unwrap_or_default(), pending }
+        };
+        self.travel().await;
+        Ok(standing)
+    }
+
+    async fn held(&self, endpoint: EndpointId, limit: usize) -> Result<Vec<HeldDelivery>, PortError> {
+        let mut held: Vec<_> = {
+            let state = self.state.lock();
+            let rows = state.rows.iter().filter(|(id, row)| row.0 == endpoint && !state.tests.contains(id));
+            rows.map(|(id, row)| (row.1, HeldDelivery { id: *id, created_at: state.created[id] })).collect()
+        };
+        held.sort_by_key(|(position, _)| *position);
+        self.travel().await;
+        Ok(held.into_iter().map(|(_, held)| held).take(limit).collect())
     }
 }
 
@@ -345,15 +462,29 @@ impl OutcomeLog for World {
         Ok(self.append(|_| Entry::Attempted(endpoint, outcome.clone())))
     }
 
-    async fn disable(
+    async fn discard(
         &self,
         endpoint: EndpointId,
         _: Timestamp,
+        deliveries: &[DeliveryId],
+    ) -> Result<Position, PortError> {
+        self.refuse()?;
+        let appended = deliveries.iter().map(|id| self.append(|_| Entry::Discarded(endpoint, *id)));
+        Ok(appended.last().expect("something to end"))
+    }
+
+    async fn disable(
+        &self,
+        endpoint: EndpointId,
+        at: Timestamp,
         reason: DisableReason,
     ) -> Result<(), PortError> {
         self.refuse()?;
-        assert_eq!(reason.as_str(), "gone");
-        self.change(endpoint, |endpoint| endpoint.enabled = false);
+        self.change(endpoint, |endpoint| {
+            endpoint.enabled = false;
+            endpoint.disabled_at = Some(at);
+        });
+        self.disabled.lock().push((endpoint, at, reason));
         Ok(())
     }
 }
