@@ -26,6 +26,8 @@ pub struct Settings {
     pub admin_limit: Option<u32>,
     /// Whether an endpoint may have this address.
     pub url_check: UrlCheck,
+    /// After how many milliseconds of nothing but failures endpoints are disabled; 0 = never (OB-152).
+    pub auto_disable_ms: i64,
     /// What seals redirect identity tokens (TK-01, TK-21).
     pub token_keys: TokenKeys,
     /// How long a listing waits for the read models, in milliseconds (HT-63).
@@ -45,6 +47,7 @@ impl Settings {
             admin_key: None,
             admin_limit: Some(100),
             url_check,
+            auto_disable_ms: 0,
             token_keys,
             patience_ms: 500,
             workers: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),

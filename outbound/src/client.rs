@@ -1,12 +1,13 @@
 //! The guarded HTTP client: the only code of the system that calls out (sections 7 and 13).
 //!
 //! It connects to nothing the [`guard`](crate::guard) did not see, follows no redirect, asks no proxy of the
-//! environment, keeps no cookie, and neither reads nor waits without a limit.
+//! environment, keeps no cookie, and neither reads nor waits without a limit. With a configured proxy, names are judged
+//! here and addresses by the proxy, which alone looks names up (OB-198).
 
 use std::{error::Error, io, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use reqwest::{Certificate, ClientBuilder, header::RETRY_AFTER, redirect, tls};
+use reqwest::{Certificate, ClientBuilder, Proxy, header::RETRY_AFTER, redirect, tls};
 use tokio::time::timeout;
 use url::Host;
 
@@ -39,6 +40,9 @@ pub enum ClientError {
     /// It holds no certificate in PEM.
     #[error("OUTBOUND_WEBHOOK_CA_FILE: holds no PEM certificate")]
     CaFormat,
+    /// The proxy's address is none.
+    #[error("OUTBOUND_PROXY_URL: cannot be used")]
+    Proxy(#[source] reqwest::Error),
     /// The HTTP library refuses to start.
     #[error("the HTTP client cannot be built")]
     Build(#[source] reqwest::Error),
@@ -47,7 +51,8 @@ pub enum ClientError {
 /// Sends requests to places the policy allows, and nowhere else.
 pub struct GuardedClient {
     http: reqwest::Client,
-    resolver: CheckedResolver,
+    /// Looks names up and judges their addresses; `None` if a proxy does.
+    resolver: Option<CheckedResolver>,
     policy: Arc<Policy>,
     timeout: Duration,
     connect_timeout: Duration,
@@ -71,13 +76,19 @@ impl GuardedClient {
         // Fails only if the process installed a provider before, which then serves as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let policy = Arc::new(settings.policy.clone());
-        let resolver = CheckedResolver::new(lookup, Arc::clone(&policy));
+        let proxy = settings.proxy.as_ref().map(|proxy| Proxy::all(&proxy.0)).transpose();
+        let proxy = proxy.map_err(ClientError::Proxy)?;
+        let resolver = proxy.is_none().then(|| CheckedResolver::new(lookup, Arc::clone(&policy)));
         let connect_timeout = CONNECT_TIMEOUT.min(settings.timeout);
         let authorities = read_authorities(settings)?;
         let builder = || {
-            reqwest::Client::builder()
-                .dns_resolver(resolver.clone())
-                .no_proxy()
+            let builder = reqwest::Client::builder().no_proxy();
+            let builder = match (&proxy, &resolver) {
+                (Some(proxy), _) => builder.proxy(proxy.clone()),
+                (None, Some(resolver)) => builder.dns_resolver(resolver.clone()),
+                (None, None) => builder,
+            };
+            builder
                 .redirect(redirect::Policy::none())
                 .referer(false)
                 .user_agent(USER_AGENT)
@@ -99,8 +110,8 @@ impl GuardedClient {
         let url = self.policy.check_url(&request.url).map_err(refused)?;
         // A pooled connection needs no look-up of its own, but a name that points somewhere private by now is
         // refused even while an old connection is open.
-        if let Some(Host::Domain(name)) = url.host() {
-            self.resolver.resolve(name).await?;
+        if let (Some(Host::Domain(name)), Some(resolver)) = (url.host(), &self.resolver) {
+            resolver.resolve(name).await?;
         }
         let sent = self.http.post(url).headers(request.headers).body(request.body).send().await;
         let mut answer = sent.map_err(|error| self.failure(&error))?;

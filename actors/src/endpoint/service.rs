@@ -10,7 +10,7 @@ use mainspring_schemas::{
     codec::personal::personal_fields,
     event::{
         DeliveryEvent, EndpointEvent,
-        delivery::Attempted,
+        delivery::{Attempted, DiscardReason, Discarded},
         endpoint::{
             EndpointCreated, EndpointDeleted, EndpointDisabled, EndpointSettings, SigningSecret,
             TestRequested,
@@ -350,21 +350,43 @@ impl Endpoints {
             Some(contact) => self.core.data_key_of(contact).await?,
             None => None,
         };
-        let encoded = DeliveryEvent::Attempted(attempted)
-            .encode()
-            .map_err(|error| EngineError::LogFailed(error.to_string()))?;
-        let record_id = self.core.entropy.lock().record(now);
         let stamp = Stamp { data_key, ..Stamp::impersonal(None) };
-        let append = Append {
-            recorded_at: now,
-            streams: vec![StreamAppend {
-                stream: StreamName::deliveries(id),
-                // One stream holds the outcomes of many deliveries at once; their order does not matter.
-                expected: Expected::Any,
-                records: vec![record(record_id, encoded, None, stamp)],
-            }],
+        self.append_outcomes(id, now, vec![DeliveryEvent::Attempted(attempted)], stamp).await
+    }
+
+    /// Ends deliveries that were held for too long (OB-88), all in one append.
+    ///
+    /// # Errors
+    /// [`EngineError::Overloaded`] or [`EngineError::LogFailed`].
+    pub async fn discard_held(
+        &self,
+        id: EndpointId,
+        at: Timestamp,
+        deliveries: &[DeliveryId],
+    ) -> Result<Position, EngineError> {
+        let ended =
+            |delivery: &DeliveryId| Discarded { at, delivery: *delivery, reason: DiscardReason::Held };
+        let events = deliveries.iter().map(|delivery| DeliveryEvent::Discarded(ended(delivery))).collect();
+        self.append_outcomes(id, self.core.now(), events, Stamp::impersonal(None)).await
+    }
+
+    async fn append_outcomes(
+        &self,
+        id: EndpointId,
+        now: Timestamp,
+        events: Vec<DeliveryEvent>,
+        stamp: Stamp,
+    ) -> Result<Position, EngineError> {
+        let encoded = events.iter().map(DeliveryEvent::encode).collect::<Result<Vec<_>, _>>();
+        let encoded = encoded.map_err(|error| EngineError::LogFailed(error.to_string()))?;
+        let records = {
+            let mut entropy = self.core.entropy.lock();
+            encoded.into_iter().map(|event| record(entropy.record(now), event, None, stamp)).collect()
         };
-        let appended = self.core.log().append(append).await.map_err(|error| append_error(&error))?;
-        Ok(appended.last_position)
+        // One stream holds the outcomes of many deliveries at once; their order does not matter.
+        let expected = Expected::Any;
+        let streams = vec![StreamAppend { stream: StreamName::deliveries(id), expected, records }];
+        let appended = self.core.log().append(Append { recorded_at: now, streams }).await;
+        Ok(appended.map_err(|error| append_error(&error))?.last_position)
     }
 }

@@ -10,7 +10,7 @@ use std::{
 use actix_web::web::Data;
 use anyhow::Context;
 use mainspring_http::{AppState, Settings as HttpSettings, identify::TokenKeys};
-use mainspring_outbound::{guard::Policy, settings::Settings as OutboundSettings};
+use mainspring_outbound::settings::Settings as OutboundSettings;
 
 use super::places::DataDirArgument;
 use crate::{
@@ -55,14 +55,20 @@ Environment:
   OUTBOUND_CONTACT_SCOPE              intent: explicit changes of contacts are announced; all: every one [default: intent]
   OUTBOUND_WEBHOOK_ALLOW_HTTP=true    lets webhooks go to http:// addresses
   OUTBOUND_WEBHOOK_ALLOW_PRIVATE=true lets webhooks go to private and loopback addresses
+  OUTBOUND_WEBHOOK_HOLD               how long deliveries to a disabled endpoint are held, 0 = not at all [default: 72h]
+  OUTBOUND_WEBHOOK_AUTO_DISABLE_AFTER endpoints that only fail for so long are disabled, 0 = never [default: 5d]
+  OPERATIONS_ALERT_URL                where alerts about failing endpoints are posted to, besides the log
+  OUTBOUND_PROXY_URL                  forward proxy of all webhooks; proxy variables of the environment are not read
   LOG_LEVEL                           error, warn, info, http or debug [default: info]
 
 Example: mainspring serve --data-dir ./data --definitions ./definitions --listen 127.0.0.1:3002";
 
 /// Settings of the edge from the environment.
-fn http_settings(policy: Policy, token_keys: TokenKeys) -> anyhow::Result<HttpSettings> {
+fn http_settings(outbound: &OutboundSettings, token_keys: TokenKeys) -> anyhow::Result<HttpSettings> {
+    let policy = outbound.policy.clone();
     let check = move |url: &str| policy.check_url(url).map(|_| ()).map_err(|refusal| refusal.to_string());
     let mut settings = HttpSettings::new(Arc::new(check), token_keys);
+    settings.auto_disable_ms = outbound.auto_disable_ms;
     settings.admin_key = environment::secret("ADMIN_API_KEY")?;
     if let Some(limit) = environment::parsed::<u32>("ADMIN_RATE_LIMIT", "a whole number, 0 = unlimited")? {
         settings.admin_limit = (limit > 0).then_some(limit);
@@ -108,7 +114,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let address = address(&args)?;
     let definitions = args.definitions.load()?;
     let data = args.data_dir.create()?;
-    let settings = http_settings(outbound.policy.clone(), secrets.keys(&data)?)?;
+    let settings = http_settings(&outbound, secrets.keys(&data)?)?;
     let listener = bind(address)?;
     let options = Options { definitions, policy, outbound: Some(outbound), ..Options::new(data) };
     actix_web::rt::System::new().block_on(serve(options, settings, listener, bootstrap, interrupt))

@@ -7,11 +7,11 @@ use bytes::Bytes;
 use compact_str::CompactString;
 use mainspring_actors::{Engine, api::EngineError, entropy::Entropy};
 use mainspring_outbound::ports::{
-    Clock, DeliveryQueue, DisableReason, Endpoint, Endpoints, FirstAfter, OutcomeLog, PortError, Position,
-    QueuedDelivery, Random, RetryAfter, Wanted,
+    Clock, DeliveryQueue, DisableReason, Endpoint, Endpoints, FirstAfter, HeldDelivery, OutcomeLog,
+    PortError, Position, QueuedDelivery, Random, RetryAfter, Standing, Wanted,
 };
 use mainspring_projections::{DueDelivery, FirstAttempts, ProjectionError, ReadModels};
-use mainspring_schemas::{ContactId, EndpointId, Timestamp, event::delivery::Attempted};
+use mainspring_schemas::{ContactId, DeliveryId, EndpointId, Timestamp, event::delivery::Attempted};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -32,6 +32,14 @@ impl Queue {
             .await
             .map_err(PortError::new)?
             .map_err(PortError::new)
+    }
+}
+
+fn asked(wanted: Wanted) -> FirstAttempts {
+    match wanted {
+        Wanted::All => FirstAttempts::All,
+        Wanted::Heads => FirstAttempts::Heads,
+        Wanted::TestsOnly => FirstAttempts::Tests,
     }
 }
 
@@ -66,10 +74,7 @@ impl DeliveryQueue for Queue {
         after: Option<FirstAfter>,
         limit: usize,
     ) -> Result<Vec<QueuedDelivery>, PortError> {
-        let wanted = match wanted {
-            Wanted::All => FirstAttempts::All,
-            Wanted::TestsOnly => FirstAttempts::Tests,
-        };
+        let wanted = asked(wanted);
         let after = after.map(|FirstAfter(position, _)| position);
         let found = self.ask(move |models| models.first_attempts(endpoint, wanted, after, limit)).await?;
         Ok(found.into_iter().map(queued).collect())
@@ -78,17 +83,41 @@ impl DeliveryQueue for Queue {
     async fn retries(
         &self,
         endpoint: EndpointId,
+        wanted: Wanted,
         now: Timestamp,
         after: Option<RetryAfter>,
         limit: usize,
     ) -> Result<Vec<QueuedDelivery>, PortError> {
         let after = after.map(|RetryAfter(due, id)| (due, id));
-        let found = self.ask(move |models| models.retries(endpoint, now, after, limit)).await?;
+        let found =
+            self.ask(move |models| models.retries(endpoint, asked(wanted), now, after, limit)).await?;
         Ok(found.into_iter().map(queued).collect())
     }
 
     async fn next_retry(&self, endpoint: EndpointId, now: Timestamp) -> Result<Option<Timestamp>, PortError> {
         self.ask(move |models| models.next_retry(endpoint, now)).await
+    }
+
+    async fn next_of_contact(
+        &self,
+        endpoint: EndpointId,
+        contact: ContactId,
+    ) -> Result<Option<QueuedDelivery>, PortError> {
+        let found = self.ask(move |models| models.next_of_contact(endpoint, contact)).await?;
+        Ok(found.map(queued))
+    }
+
+    async fn standing(&self, endpoint: EndpointId) -> Result<Standing, PortError> {
+        self.ask(move |models| {
+            let health = models.endpoint(endpoint)?.map(|endpoint| endpoint.health).unwrap_or_default();
+            Ok(Standing { health, pending: models.delivery_counts(Some(endpoint))?.pending })
+        })
+        .await
+    }
+
+    async fn held(&self, endpoint: EndpointId, limit: usize) -> Result<Vec<HeldDelivery>, PortError> {
+        let held = self.ask(move |models| models.held_deliveries(endpoint, limit)).await?;
+        Ok(held.into_iter().map(|(id, created_at)| HeldDelivery { id, created_at }).collect())
     }
 }
 
@@ -124,6 +153,8 @@ impl Endpoints for LiveEndpoints {
             settings: state.settings.clone(),
             secrets: state.secrets.clone(),
             enabled: state.disabled.is_none(),
+            disabled_at: state.disabled.as_ref().map(|(_, at)| *at),
+            enabled_at: state.enabled_at,
         }))
     }
 
@@ -149,6 +180,19 @@ impl OutcomeLog for Outcomes {
         let recorded = self.0.endpoints().record_attempt(endpoint, outcome.clone(), contact).await;
         // The queue's position is that of the next record: it shows this one when it is past it.
         recorded.map(|position| position + 1).map_err(PortError::new)
+    }
+
+    async fn discard(
+        &self,
+        endpoint: EndpointId,
+        at: Timestamp,
+        deliveries: &[DeliveryId],
+    ) -> Result<Position, PortError> {
+        if self.0.endpoints().live(endpoint).is_none() {
+            return Ok(self.0.log().durable_end());
+        }
+        let discarded = self.0.endpoints().discard_held(endpoint, at, deliveries).await;
+        discarded.map(|position| position + 1).map_err(PortError::new)
     }
 
     async fn disable(

@@ -1,16 +1,22 @@
 //! Endpoints of outbound webhooks (AP-40..AP-50, OB-170..OB-177).
 
+use std::collections::BTreeMap;
+
 use actix_web::{
     HttpRequest, HttpResponse,
     web::{Bytes, Data, Path},
 };
 use mainspring_actors::{
     api::EngineError,
-    endpoint::{EndpointPatch, EndpointView},
+    endpoint::{EndpointPatch, EndpointView, headers},
 };
 use mainspring_projections::{Endpoint, ReadModels};
 use mainspring_schemas::{
-    EndpointId, Properties, catalog::is_subscription, event::access::Scope, event::endpoint::EndpointSettings,
+    EndpointId, Properties, Timestamp,
+    catalog::is_subscription,
+    endpoint_health::EndpointHealth,
+    event::access::Scope,
+    event::endpoint::{EndpointSettings, Ordering},
 };
 use serde_json::{Map, Value, json};
 
@@ -28,6 +34,9 @@ const MASK: &str = "***";
 
 /// Kinds that this build can deliver to.
 const KINDS: [&str; 1] = ["webhook"];
+
+/// Most requests per second that a limit can say (OB-82).
+const MAX_RATE: u64 = 1_000;
 
 /// Most seconds an old secret goes on signing beside the new one: a week (AP-45).
 const MAX_GRACE_SECONDS: u64 = 7 * 24 * 3600;
@@ -61,13 +70,21 @@ fn masked(config: &Properties) -> Map<String, Value> {
     config.iter().map(mask).collect()
 }
 
-fn shape(view: &EndpointView, row: Option<&Endpoint>, pending: u64) -> Value {
-    let failures = row.map_or(0, |row| row.consecutive_failures);
-    let health = match (view.disabled, failures) {
-        (true, _) => "paused",
-        (false, 0) => "healthy",
-        (false, _) => "failing",
-    };
+/// How an endpoint is doing, in a word (OB-81, OB-145, OB-151).
+fn health_of(disabled: bool, health: &EndpointHealth, now: Timestamp) -> &'static str {
+    match disabled {
+        true => "paused",
+        false if health.is_throttled(now) => "throttled",
+        false if health.is_failing() => "failing",
+        false => "healthy",
+    }
+}
+
+fn shape(state: &AppState, view: &EndpointView, row: Option<&Endpoint>, pending: u64) -> Value {
+    let health = row.map(|row| row.health).unwrap_or_default();
+    // Of a disabled endpoint the failures before are history.
+    let disables_at = health.disables_at(state.settings.auto_disable_ms).filter(|_| !view.disabled);
+    let headers: BTreeMap<&String, &str> = view.settings.headers.keys().map(|name| (name, MASK)).collect();
     json!({
         "id": view.id,
         "url": view.settings.url,
@@ -84,9 +101,14 @@ fn shape(view: &EndpointView, row: Option<&Endpoint>, pending: u64) -> Value {
         "disabledReason": view.disabled_reason,
         "disabledAt": view.disabled_at,
         "previousSecretExpiresAt": view.previous_secret_expires_at,
-        "health": health,
-        "consecutiveFailures": failures,
-        "lastFailureAt": row.and_then(|row| row.last_failure_at),
+        "rateLimit": view.settings.rate_limit,
+        "headers": headers,
+        "ordering": view.settings.ordering,
+        "health": health_of(view.disabled, &health, state.engine.now()),
+        "consecutiveFailures": health.consecutive_failures,
+        "failingSince": health.failing_since,
+        "disablesAt": disables_at,
+        "lastFailureAt": health.last_failure_at,
         "lastError": row.and_then(|row| row.last_error.as_deref()),
         "pendingDeliveries": pending,
     })
@@ -96,7 +118,7 @@ async fn shown(state: &AppState, view: &EndpointView) -> Result<Value, ApiError>
     let id = view.id;
     let ((row, counts), _) =
         ask(state, move |models| Ok((models.endpoint(id)?, models.delivery_counts(Some(id))?))).await?;
-    Ok(shape(view, row.as_ref(), counts.pending))
+    Ok(shape(state, view, row.as_ref(), counts.pending))
 }
 
 fn check_url(state: &AppState, url: &str) -> Result<(), ApiError> {
@@ -125,7 +147,7 @@ pub(super) async fn list(state: Data<AppState>, request: HttpRequest) -> Result<
     for (row, pending) in &rows {
         // The engine knows the newest settings; one deleted a moment ago is left out.
         if let Some(view) = state.engine.endpoints().get(row.id).await? {
-            endpoints.push(shape(&view, Some(row), *pending));
+            endpoints.push(shape(&state, &view, Some(row), *pending));
         }
     }
     Ok(lag.ok().json(json!({"endpoints": endpoints, "total": total, "limit": limit, "offset": offset})))
@@ -146,6 +168,40 @@ fn read_kind(reader: &mut Members<'_>) -> Option<String> {
         reader.issues.invalid_value("kind", &KINDS);
     }
     Some(kind)
+}
+
+fn read_rate_limit(reader: &mut Members<'_>) -> Option<u16> {
+    reader.integer("rateLimit", 1, MAX_RATE).and_then(|rate| u16::try_from(rate).ok())
+}
+
+/// Added headers, checked (OB-112). The issue names the header, never its value.
+fn read_headers(reader: &mut Members<'_>) -> Option<BTreeMap<String, String>> {
+    let mut headers = Vec::new();
+    for (name, value) in reader.properties("headers")? {
+        match value {
+            Value::String(value) => headers.push((name, value)),
+            other => reader.issues.invalid_type(&format!("headers.{name}"), "string", Some(&other)),
+        }
+    }
+    match headers::checked(headers) {
+        Ok(headers) => Some(headers),
+        Err((name, refusal)) => {
+            let path = if name.is_empty() { "headers".to_owned() } else { format!("headers.{name}") };
+            reader.issues.custom(&path, refusal.to_string());
+            None
+        }
+    }
+}
+
+fn read_ordering(reader: &mut Members<'_>) -> Option<Ordering> {
+    match reader.text("ordering", false, 1, 32)?.as_str() {
+        "none" => Some(Ordering::None),
+        "contact" => Some(Ordering::Contact),
+        _ => {
+            reader.issues.invalid_value("ordering", &["none", "contact"]);
+            None
+        }
+    }
 }
 
 /// A member that `null` clears.
@@ -176,6 +232,9 @@ pub(super) async fn create(
     let disabled = reader.boolean("disabled").unwrap_or(false);
     let kind = read_kind(&mut reader);
     let config = reader.properties("config");
+    let rate_limit = clearable(&mut reader, "rateLimit", read_rate_limit).flatten();
+    let headers = clearable(&mut reader, "headers", read_headers).flatten().unwrap_or_default();
+    let ordering = clearable(&mut reader, "ordering", read_ordering).flatten().unwrap_or_default();
     reader.issues.into_result(())?;
     let settings = EndpointSettings {
         url: url.unwrap_or_default(),
@@ -183,11 +242,14 @@ pub(super) async fn create(
         event_types: event_types.unwrap_or_default(),
         kind: kind.unwrap_or_else(|| "webhook".to_owned()),
         config,
+        rate_limit,
+        headers,
+        ordering,
     };
     check_url(&state, &settings.url)?;
     let (view, secret) = state.engine.endpoints().create(settings, disabled).await?;
     state.acknowledge(Some(view.position));
-    let mut answer = shape(&view, None, 0);
+    let mut answer = shape(&state, &view, None, 0);
     if let Some(secret) = secret {
         answer["secret"] = json!(secret);
     }
@@ -226,6 +288,9 @@ pub(super) async fn update(
         disabled: reader.boolean("disabled"),
         kind: read_kind(&mut reader),
         config: clearable(&mut reader, "config", |reader| reader.properties("config")),
+        rate_limit: clearable(&mut reader, "rateLimit", read_rate_limit),
+        headers: clearable(&mut reader, "headers", read_headers).map(Option::unwrap_or_default),
+        ordering: clearable(&mut reader, "ordering", read_ordering).map(Option::unwrap_or_default),
     };
     let patch = reader.issues.into_result(patch)?;
     if let Some(url) = &patch.url {
@@ -296,6 +361,26 @@ pub(super) async fn test(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ob_81_health_is_one_word_of_four() {
+        let now = Timestamp(1_000);
+        let health = |consecutive_failures, throttled_until: Option<i64>| EndpointHealth {
+            consecutive_failures,
+            throttled_until: throttled_until.map(Timestamp),
+            ..EndpointHealth::default()
+        };
+        for (disabled, health, word) in [
+            (false, health(0, None), "healthy"),
+            (false, health(4, None), "healthy"),
+            (false, health(5, None), "failing"),
+            (false, health(5, Some(1_000)), "failing"),
+            (false, health(1, Some(1_001)), "throttled"),
+            (true, health(9, Some(1_001)), "paused"),
+        ] {
+            assert_eq!(health_of(disabled, &health, now), word);
+        }
+    }
 
     #[test]
     fn ob_84_credentials_are_masked_at_any_depth() {

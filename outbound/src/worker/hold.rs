@@ -39,8 +39,7 @@ fn judge(plan: &HoldPlan, held: &[HeldDelivery], now: Timestamp) -> (Vec<Deliver
     // Time before the endpoint was disabled does not count: a delivery is not aged while it is merely late.
     let end = |held: &HeldDelivery| held.created_at.max(plan.disabled_at).plus(plan.hold);
     let over: Vec<_> = held.iter().filter(|held| end(held) <= now).collect();
-    let ended: Vec<_> =
-        over.iter().map(|held| held.id).filter(|id| !plan.claimed.contains(id)).collect();
+    let ended: Vec<_> = over.iter().map(|held| held.id).filter(|id| !plan.claimed.contains(id)).collect();
     let more = held.len() >= PAGE && !ended.is_empty();
     let next = if more {
         Some(now)

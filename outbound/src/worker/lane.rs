@@ -227,13 +227,15 @@ impl Lane {
     fn learn(&mut self, standing: Standing, now: Timestamp) {
         let throttled_until = self.health.throttled_until.max(standing.health.throttled_until);
         // Failures from before it was enabled are forgotten, and those this lane saw itself are in `health` already.
-        let since = standing.health.failing_since.filter(|since| self.enabled_at.is_none_or(|at| at < *since));
+        let since =
+            standing.health.failing_since.filter(|since| self.enabled_at.is_none_or(|at| at < *since));
         if since.is_some() && self.health.failing_since.is_none() {
             self.health = standing.health;
         }
         self.health.throttled_until = throttled_until;
         self.standing_known = true;
-        let enabled_at = self.enabled_at.filter(|at| now.since(*at) < SPREAD_MS && self.disabled_at.is_none());
+        let enabled_at =
+            self.enabled_at.filter(|at| now.since(*at) < SPREAD_MS && self.disabled_at.is_none());
         if let Some(at) = enabled_at {
             self.pace.spread(at, standing.pending);
         }

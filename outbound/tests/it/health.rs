@@ -9,10 +9,7 @@ use std::{
 };
 
 use mainspring_outbound::{
-    exchange::Response,
-    ports::DisableReason,
-    schedule::Schedule,
-    settings::Concealed,
+    exchange::Response, ports::DisableReason, schedule::Schedule, settings::Concealed,
 };
 use serde_json::Value;
 
@@ -109,7 +106,7 @@ async fn ob_151_counters_and_a_429_survive_a_restart() {
 async fn ob_152_nothing_but_failures_for_five_days_disable_with_notice_before() {
     let mut stage = stage(5, |sent, _| quick(if sent.url == OPERATIONS { 200 } else { 503 }));
     stage.settings.alert_url = Some(Concealed(OPERATIONS.to_owned()));
-    stage.settings.schedule = Schedule::Delays(vec![3_600_000; 100]);
+    stage.settings.schedule = Schedule::Delays(vec![3_600_000; 200]);
     let a = stage.world.endpoint(A);
     let started = stage.clock.now_millis();
     stage.world.enqueue(a, "contact.created");
@@ -143,8 +140,8 @@ async fn ob_152_too_few_failures_a_success_in_between_or_zero_disable_nothing() 
     few.world.enqueue(a, "contact.created");
     let _one = few.start();
     // One success a day.
-    let healing = stage(5, |_, earlier| quick(if earlier % 24 == 23 { 200 } else { 500 }));
-    let healing = Stage { settings: { let mut s = healing.settings.clone(); s.schedule = Schedule::Delays(vec![3_600_000; 100]); s }, ..healing };
+    let mut healing = stage(5, |_, earlier| quick(if earlier % 24 == 23 { 200 } else { 500 }));
+    healing.settings.schedule = Schedule::Delays(vec![3_600_000; 100]);
     let b = healing.world.endpoint(B);
     let _two = healing.start();
     let mut never = stage(5, |_, _| quick(500));

@@ -21,8 +21,10 @@ fn contact(n: u128) -> Option<ContactId> {
 
 #[tokio::test(start_paused = true)]
 async fn ob_82_a_rate_limit_is_kept_by_retries_too_and_is_the_endpoints_own() {
-    let stage = Stage::new(World::new(Duration::from_millis(5)), |_, earlier| {
-        quick(if earlier == 0 { 503 } else { 200 })
+    // Every third body or so fails once.
+    let stage = Stage::new(World::new(Duration::from_millis(5)), |sent, earlier| {
+        let dice = sent.body.iter().map(|byte| usize::from(*byte)).sum::<usize>();
+        quick(if earlier == 0 && dice.is_multiple_of(3) { 503 } else { 200 })
     });
     let (a, b) = (stage.world.endpoint(A), stage.world.endpoint(B));
     stage.world.change(a, |endpoint| endpoint.settings.rate_limit = Some(10));
@@ -33,19 +35,22 @@ async fn ob_82_a_rate_limit_is_kept_by_retries_too_and_is_the_endpoints_own() {
     let _running = stage.start();
     pass(SECOND * 40).await;
     let at: Vec<i64> = stage.script.sent_to(A).iter().map(|sent| sent.at.0).collect();
-    assert_eq!((at.len(), stage.world.pending()), (200, 0));
+    assert_eq!(stage.world.pending(), 0);
+    assert!(at.len() > 120, "retries are among them");
     for (first, start) in at.iter().enumerate() {
         let within = at[first..].iter().take_while(|other| **other < start + 1_000).count();
         assert!(within <= 11, "{within} requests within a second");
     }
-    assert!(at[199] - at[0] <= 22_000, "no slower than it may: {} ms", at[199] - at[0]);
+    let took = at[at.len() - 1] - at[0];
+    assert!(took <= at.len() as i64 * 100 + 6_000, "no slower than it may: {took} ms");
     let others: Vec<i64> = stage.script.sent_to(B).iter().map(|sent| sent.at.0).collect();
-    assert!(others[199] - others[0] < 12_000, "B waits for nobody");
+    assert!(others[others.len() - 1] - others[0] < 7_000, "B waits for nobody");
 }
 
 #[tokio::test(start_paused = true)]
 async fn ob_112_added_headers_leave_with_every_attempt() {
-    let stage = Stage::new(World::new(Duration::ZERO), |_, earlier| quick(if earlier == 0 { 500 } else { 200 }));
+    let stage =
+        Stage::new(World::new(Duration::ZERO), |_, earlier| quick(if earlier == 0 { 500 } else { 200 }));
     let a = stage.world.endpoint(A);
     stage.world.change(a, |endpoint| {
         let added = [("authorization", "Bearer t0ken"), ("x-tenant", "acme")];
@@ -134,9 +139,13 @@ async fn an_ordered_endpoint_holds_back_nobody_but_the_contact_that_fails() {
 
 #[tokio::test(start_paused = true)]
 async fn os_13_one_of_a_hundred_hangs_and_holds_eight_slots_at_most() {
-    let stage = Stage::new(World::new(Duration::from_millis(5)), |sent, _| {
-        if sent.url == A { hang() } else { quick(200) }
-    });
+    let stage =
+        Stage::new(
+            World::new(Duration::from_millis(5)),
+            |sent, _| {
+                if sent.url == A { hang() } else { quick(200) }
+            },
+        );
     let a = stage.world.endpoint(A);
     let others: Vec<_> =
         (0..99).map(|n| stage.world.endpoint(&format!("https://h{n}.example.com/hook"))).collect();

@@ -6,6 +6,7 @@ mod client;
 mod delivery;
 mod health;
 mod limits;
+mod proxy;
 mod receiver;
 mod script;
 mod secure;

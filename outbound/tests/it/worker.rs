@@ -133,7 +133,7 @@ async fn os_06_a_410_disables_and_holds_the_rest() {
         stage.world.enqueue(endpoint, "contact.created");
     }
     let _running = stage.start();
-    pass(HOUR * 100).await;
+    pass(HOUR * 70).await;
     assert_eq!(stage.script.sent().len(), 1);
     let outcomes = stage.world.outcomes();
     assert_eq!((outcomes.len(), outcomes[0].delivery), (1, first));

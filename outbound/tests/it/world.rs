@@ -173,7 +173,9 @@ impl World {
             ..EndpointSettings::default()
         };
         let secrets = vec![SigningSecret { secret: secret::generate([7; 32]), expires_at: None }];
-        self.endpoints.lock().insert(id, Arc::new(Endpoint { settings, secrets, enabled: true, ..Endpoint::default() }));
+        self.endpoints
+            .lock()
+            .insert(id, Arc::new(Endpoint { settings, secrets, enabled: true, ..Endpoint::default() }));
         self.revision.send_modify(|revision| *revision += 1);
         id
     }

@@ -25,7 +25,8 @@ mod unit;
 pub use envelope::envelope;
 pub use query::{DueDelivery, FirstAttempts};
 pub(crate) use query::{
-    changed_endpoints, due, first_attempts, next_due, next_due_of, next_retry, pending_endpoints, retries,
+    changed_endpoints, due, first_attempts, held, next_due, next_due_of, next_of_contact, next_retry,
+    pending_endpoints, retries,
 };
 pub use query_endpoint::{DeliveryCounts, Endpoint};
 pub(crate) use query_endpoint::{

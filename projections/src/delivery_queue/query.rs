@@ -45,11 +45,13 @@ impl DueDelivery {
     }
 }
 
-/// Which first attempts are asked for.
+/// Which attempts are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FirstAttempts {
     /// All of them.
     All,
+    /// Those whose contact has no earlier delivery pending at the endpoint, and those about nobody.
+    Heads,
     /// Only tests: everything else of a disabled endpoint is held (OB-88, OB-177).
     Tests,
 }
@@ -108,6 +110,11 @@ pub(crate) fn due(
     )
 }
 
+/// That no earlier delivery about the same contact is pending at the endpoint.
+const IS_HEAD: &str = "AND NOT EXISTS (
+    SELECT 1 FROM deliveries e INDEXED BY deliveries_by_contact
+    WHERE e.contact = d.contact AND e.seq < d.seq AND e.endpoint = d.endpoint AND e.status = 'pending')";
+
 /// Deliveries to an endpoint without an attempt so far, in log order, after those of a record.
 pub(crate) fn first_attempts(
     connection: &Connection,
@@ -118,18 +125,17 @@ pub(crate) fn first_attempts(
 ) -> Result<Vec<DueDelivery>> {
     // One record makes at most one delivery to an endpoint, so the next record's first place is beyond it.
     let from = after.and_then(|position| place(position + 1, 0)).map_or(0, integer);
-    let rest = match wanted {
-        FirstAttempts::All => {
-            "INDEXED BY deliveries_pending
-             WHERE d.status = 'pending' AND d.endpoint = ?1 AND d.attempts = 0 AND d.seq >= ?2 ORDER BY d.seq LIMIT ?3"
-        }
-        FirstAttempts::Tests => {
-            "INDEXED BY deliveries_tests
-             WHERE d.status = 'pending' AND d.test = 1 AND d.endpoint = ?1 AND d.attempts = 0 AND d.seq >= ?2
-             ORDER BY d.seq LIMIT ?3"
-        }
+    let (index, further) = match wanted {
+        FirstAttempts::All => ("deliveries_pending", ""),
+        FirstAttempts::Heads => ("deliveries_pending", IS_HEAD),
+        FirstAttempts::Tests => ("deliveries_tests", "AND d.test = 1"),
     };
-    select(connection, rest, params![endpoint.0.as_bytes(), from, rows(limit)])
+    let rest = format!(
+        "INDEXED BY {index}
+         WHERE d.status = 'pending' AND d.endpoint = ?1 AND d.attempts = 0 AND d.seq >= ?2 {further}
+         ORDER BY d.seq LIMIT ?3"
+    );
+    select(connection, &rest, params![endpoint.0.as_bytes(), from, rows(limit)])
 }
 
 /// Deliveries to an endpoint with attempts behind them that are due by `until`, soonest first, after the given one of
@@ -137,20 +143,63 @@ pub(crate) fn first_attempts(
 pub(crate) fn retries(
     connection: &Connection,
     endpoint: EndpointId,
+    wanted: FirstAttempts,
     until: Timestamp,
     after: Option<(Timestamp, DeliveryId)>,
     limit: usize,
 ) -> Result<Vec<DueDelivery>> {
     let (at, delivery): (i64, &[u8]) =
         after.as_ref().map_or((i64::MIN, &[]), |(at, delivery)| (at.0, delivery.0.as_bytes()));
-    select(
-        connection,
+    let further = match wanted {
+        FirstAttempts::All => "",
+        FirstAttempts::Heads => IS_HEAD,
+        FirstAttempts::Tests => "AND d.test = 1",
+    };
+    let rest = format!(
         "INDEXED BY deliveries_retries
          WHERE d.status = 'pending' AND d.attempts > 0 AND d.endpoint = ?1 AND d.next_attempt_at <= ?2
-           AND (d.next_attempt_at, d.id) > (?3, ?4)
-         ORDER BY d.next_attempt_at, d.id LIMIT ?5",
-        params![endpoint.0.as_bytes(), until.0, at, delivery, rows(limit)],
-    )
+           AND (d.next_attempt_at, d.id) > (?3, ?4) {further}
+         ORDER BY d.next_attempt_at, d.id LIMIT ?5"
+    );
+    select(connection, &rest, params![endpoint.0.as_bytes(), until.0, at, delivery, rows(limit)])
+}
+
+/// The first pending delivery about a contact to an endpoint, in log order; no test.
+pub(crate) fn next_of_contact(
+    connection: &Connection,
+    endpoint: EndpointId,
+    contact: ContactId,
+) -> Result<Option<DueDelivery>> {
+    let found = select(
+        connection,
+        "INDEXED BY deliveries_by_contact
+         WHERE d.contact = ?2 AND d.endpoint = ?1 AND d.status = 'pending' AND d.test = 0 ORDER BY d.seq LIMIT 1",
+        params![endpoint.0.as_bytes(), contact.0.as_bytes()],
+    )?;
+    Ok(found.into_iter().next())
+}
+
+/// Pending deliveries to an endpoint but tests, oldest first, with the instants they were made at (OB-88).
+pub(crate) fn held(
+    connection: &Connection,
+    endpoint: EndpointId,
+    limit: usize,
+) -> Result<Vec<(DeliveryId, Timestamp)>> {
+    // First attempts are found in order; those with attempts behind them are few.
+    let mut statement = connection.prepare_cached(
+        "SELECT id, created_at, seq FROM (
+             SELECT id, created_at, seq FROM deliveries INDEXED BY deliveries_pending
+             WHERE status = 'pending' AND endpoint = ?1 AND attempts = 0 AND test = 0 ORDER BY seq LIMIT ?2)
+         UNION ALL
+         SELECT id, created_at, seq FROM (
+             SELECT id, created_at, seq FROM deliveries INDEXED BY deliveries_retries
+             WHERE status = 'pending' AND endpoint = ?1 AND attempts > 0 AND test = 0 ORDER BY seq LIMIT ?2)
+         ORDER BY 3 LIMIT ?2",
+    )?;
+    let held = statement.query_map(params![endpoint.0.as_bytes(), rows(limit)], |row| {
+        Ok((DeliveryId(id(row, 0)?), instant(row, 1)?))
+    })?;
+    Ok(held.collect::<rusqlite::Result<_>>()?)
 }
 
 /// When an endpoint's next retry is due that is not due yet at `now`.

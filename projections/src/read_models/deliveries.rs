@@ -1,7 +1,7 @@
 //! Questions about endpoints and deliveries.
 
 use mainspring_eventlog::Position;
-use mainspring_schemas::{DeliveryId, EndpointId, Timestamp};
+use mainspring_schemas::{ContactId, DeliveryId, EndpointId, Timestamp};
 use uuid::Uuid;
 
 use super::ReadModels;
@@ -82,16 +82,31 @@ impl ReadModels {
     pub fn retries(
         &self,
         endpoint: EndpointId,
+        wanted: FirstAttempts,
         until: Timestamp,
         after: Option<(Timestamp, DeliveryId)>,
         limit: usize,
     ) -> Result<Vec<DueDelivery>> {
-        self.ask(|connection| delivery_queue::retries(connection, endpoint, until, after, limit))
+        self.ask(|connection| delivery_queue::retries(connection, endpoint, wanted, until, after, limit))
     }
 
     /// When an endpoint's next retry is due that is not due yet at `now`.
     pub fn next_retry(&self, endpoint: EndpointId, now: Timestamp) -> Result<Option<Timestamp>> {
         self.ask(|connection| delivery_queue::next_retry(connection, endpoint, now))
+    }
+
+    /// The first pending delivery about a contact to an endpoint, in log order; no test.
+    pub fn next_of_contact(&self, endpoint: EndpointId, contact: ContactId) -> Result<Option<DueDelivery>> {
+        self.ask(|connection| delivery_queue::next_of_contact(connection, endpoint, contact))
+    }
+
+    /// Pending deliveries to an endpoint but tests, oldest first, with the instants they were made at (OB-88).
+    pub fn held_deliveries(
+        &self,
+        endpoint: EndpointId,
+        limit: usize,
+    ) -> Result<Vec<(DeliveryId, Timestamp)>> {
+        self.ask(|connection| delivery_queue::held(connection, endpoint, limit))
     }
 
     /// When the next attempt of all is due; may be in the past.

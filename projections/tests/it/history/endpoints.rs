@@ -9,6 +9,9 @@ impl History {
             description: None,
             event_types: event_types.to_vec(),
             kind: "webhook".to_owned(),
+            config: Some(object(json!({"apiKey": "config-credential"}))),
+            rate_limit: Some(5),
+            headers: [("authorization".to_owned(), "header-credential".to_owned())].into(),
             ..EndpointSettings::default()
         }
     }
@@ -16,7 +19,7 @@ impl History {
     pub fn add_endpoint(&mut self, event_types: &[&str], disabled: bool) -> EndpointId {
         let id = EndpointId(Uuid::from_u128(0xe << 64 | u128::from(self.records.len() as u64)));
         let event_types: Vec<String> = event_types.iter().map(|text| (*text).to_owned()).collect();
-        let secret = Some(SigningSecret { secret: "whsec_x".to_owned(), expires_at: None });
+        let secret = Some(SigningSecret { secret: "whsec_credential".to_owned(), expires_at: None });
         let settings = Self::settings(&event_types);
         let event = EndpointCreated { at: self.now(), settings, secret, disabled };
         self.append(StreamName::endpoint(id), EndpointEvent::Created(event).encode().unwrap());
@@ -130,7 +133,7 @@ impl History {
             response_snippet: Some(format!("thanks for {id}")),
             error: (!ok).then(|| "HTTP 500".to_owned()),
             error_class: (!ok).then(|| "http".to_owned()),
-            throttled_until: None,
+            throttled_until: (attempt % 3 == 2).then(|| self.now().plus(60_000)),
         };
         let event = DeliveryEvent::Attempted(attempted);
         self.append(StreamName::deliveries(endpoint), event.encode().unwrap());
