@@ -4,6 +4,7 @@
 
 mod contacts;
 mod deliveries;
+mod endpoints;
 mod equality;
 mod following;
 mod history;

@@ -46,7 +46,7 @@ fn files_with(directory: &Path, needle: &str, found: &mut Vec<String>) {
     }
 }
 
-fn traces(directory: &Path, texts: &[&str]) -> Vec<String> {
+pub fn traces(directory: &Path, texts: &[&str]) -> Vec<String> {
     let mut found = Vec::new();
     texts.iter().for_each(|text| files_with(directory, text, &mut found));
     found
