@@ -13,6 +13,7 @@ pub mod event;
 pub mod expression;
 pub mod id;
 pub mod identity;
+pub mod outbound_event;
 pub mod properties;
 pub mod stream;
 pub mod time;
