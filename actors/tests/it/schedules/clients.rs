@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use mainspring_actors::api::{EngineError, Identity, IngestCall, UpsertCall};
-use mainspring_schemas::{ContactId, event::contact::Via};
+use mainspring_schemas::{
+    ContactId, SourceId,
+    event::contact::{Source, Via},
+};
 use parking_lot::Mutex;
 use serde_json::json;
 
@@ -30,6 +33,8 @@ pub struct Done {
 pub enum What {
     /// An event of this contact, stored by this call or an earlier try.
     Event(ContactId),
+    /// An event only for somebody who exists, and nobody did.
+    Nobody,
     /// A property of this contact.
     Property(ContactId),
     /// This contact is deleted, by this call or an earlier try; or there was none.
@@ -62,12 +67,26 @@ fn somebody(world: &World, done: &Mutex<Vec<Done>>) -> Identity {
     identity
 }
 
+fn provider() -> SourceId {
+    SourceId::new("stripe").unwrap()
+}
+
+/// A provider's customer, who is nobody else, or has an address, or the user id that the provider was told.
+fn customer(world: &World) -> Identity {
+    let disk = &world.disk;
+    let user = (disk.chance(100) < 25).then(|| format!("u{}", disk.chance(3)));
+    let email = (disk.chance(100) < 50).then(|| format!("e{}@example.com", disk.chance(4)));
+    let identity = Identity::new(user.as_deref(), email.as_deref(), None);
+    identity.with_provider(&provider(), &format!("c{}", disk.chance(3)))
+}
+
 impl Done {
     /// Whom the call ended at.
     pub fn contact(&self) -> Option<ContactId> {
         match self.what {
             What::Event(contact) | What::Property(contact) => Some(contact),
             What::Deleted(contact) => contact,
+            What::Nobody => None,
         }
     }
 }
@@ -79,11 +98,16 @@ async fn bear(world: &World, error: &EngineError, name: &str) {
 }
 
 async fn store(world: &World, identity: &Identity, name: &str) -> What {
-    let call =
+    let mut call =
         IngestCall { identity: identity.clone(), idempotency_key: Some(name.into()), ..event("", name) };
+    if identity.provider.is_some() {
+        call.source = Source::Webhook(provider());
+        call.existing_only = world.disk.chance(4) == 0;
+    }
     for _ in 0..TRIES {
         match world.engine().ingest(call.clone()).await {
             Ok(outcome) => return What::Event(outcome.contact_id),
+            Err(EngineError::NotFound) if call.existing_only => return What::Nobody,
             Err(error) => bear(world, &error, name).await,
         }
     }
@@ -118,8 +142,10 @@ pub async fn client(world: Arc<World>, number: usize, done: Arc<Mutex<Vec<Done>>
     for call in 0..CALLS {
         world.disk.linger(10).await;
         let name = format!("c{number}-{call}");
-        let identity = somebody(&world, &done);
+        let is_customer = world.weather.providers && world.disk.chance(100) < 35;
+        let identity = if is_customer { customer(&world) } else { somebody(&world, &done) };
         let what = match world.disk.chance(100) {
+            _ if is_customer => store(&world, &identity, &name).await,
             0..15 if world.weather.deletions => delete(&world, &identity, &name).await,
             15..45 => set(&world, &identity, &name).await,
             _ => store(&world, &identity, &name).await,
