@@ -25,6 +25,8 @@ pub struct Done {
     pub name: String,
     /// The keys it named somebody by.
     pub identity: Identity,
+    /// Whether it was only for somebody who exists (WS-52).
+    pub existing_only: bool,
     /// What it was, and what became of it.
     pub what: What,
 }
@@ -97,21 +99,20 @@ async fn bear(world: &World, error: &EngineError, name: &str) {
     world.disk.linger(12).await;
 }
 
-async fn store(world: &World, identity: &Identity, name: &str) -> What {
-    let mut call =
-        IngestCall { identity: identity.clone(), idempotency_key: Some(name.into()), ..event("", name) };
-    if identity.provider.is_some() {
+async fn store(world: &World, identity: &Identity, existing_only: bool, name: &str) -> What {
+    let (identity, idempotency_key) = (identity.clone(), Some(name.into()));
+    let mut call = IngestCall { identity, idempotency_key, existing_only, ..event("", name) };
+    if call.identity.provider.is_some() {
         call.source = Source::Webhook(provider());
-        call.existing_only = world.disk.chance(4) == 0;
     }
     for _ in 0..TRIES {
         match world.engine().ingest(call.clone()).await {
             Ok(outcome) => return What::Event(outcome.contact_id),
-            Err(EngineError::NotFound) if call.existing_only => return What::Nobody,
+            Err(EngineError::NotFound) if existing_only => return What::Nobody,
             Err(error) => bear(world, &error, name).await,
         }
     }
-    panic!("{name} never succeeds: {identity:?}")
+    panic!("{name} never succeeds: {:?}", call.identity)
 }
 
 async fn set(world: &World, identity: &Identity, name: &str) -> What {
@@ -144,12 +145,13 @@ pub async fn client(world: Arc<World>, number: usize, done: Arc<Mutex<Vec<Done>>
         let name = format!("c{number}-{call}");
         let is_customer = world.weather.providers && world.disk.chance(100) < 35;
         let identity = if is_customer { customer(&world) } else { somebody(&world, &done) };
+        let existing_only = is_customer && world.disk.chance(4) == 0;
         let what = match world.disk.chance(100) {
-            _ if is_customer => store(&world, &identity, &name).await,
+            _ if is_customer => store(&world, &identity, existing_only, &name).await,
             0..15 if world.weather.deletions => delete(&world, &identity, &name).await,
             15..45 => set(&world, &identity, &name).await,
-            _ => store(&world, &identity, &name).await,
+            _ => store(&world, &identity, false, &name).await,
         };
-        done.lock().push(Done { name, identity, what });
+        done.lock().push(Done { name, identity, existing_only, what });
     }
 }

@@ -83,6 +83,18 @@ impl Histories {
         }
     }
 
+    /// WS-52. Every instant is shown once, so what has the same instant is one turn.
+    fn nobody_comes_into_being_for_those_who_exist(&self, done: &[Done]) {
+        for events in self.0.values() {
+            let Some(ContactEvent::Created(created)) = events.first() else { continue };
+            for event in events {
+                let ContactEvent::EventRecorded(event) = event else { continue };
+                let of_known = done.iter().any(|call| call.existing_only && call.name == event.name);
+                assert!(!of_known || event.at > created.at, "{} made somebody", event.name);
+            }
+        }
+    }
+
     /// Whoever is merged away or deleted never acts again, and each loser has exactly one survivor (RS-85, MC-44).
     fn nobody_comes_back(&self) {
         let mut absorbed: BTreeMap<ContactId, Vec<ContactId>> = BTreeMap::new();
@@ -151,6 +163,7 @@ pub async fn judge(world: &World, done: &[Done]) {
     }
     if world.weather.providers {
         histories.no_provider_joins_users(done);
+        histories.nobody_comes_into_being_for_those_who_exist(done);
     }
     if !world.weather.deletions && !world.weather.weak_keys {
         let connected = people(done.iter());
