@@ -18,5 +18,6 @@ mod oracle;
 mod preview;
 mod random;
 mod reaction_scenarios;
+mod restoring;
 mod schedules;
 mod world;

@@ -70,6 +70,14 @@ impl Population for Nothing {
         Ok(Vec::new())
     }
 
+    async fn deleted_after(
+        &self,
+        _: Option<(Timestamp, ContactId)>,
+        _: usize,
+    ) -> Result<Vec<(Timestamp, ContactId)>, PopulationError> {
+        Ok(Vec::new())
+    }
+
     async fn buckets(&self) -> Result<Vec<BucketId>, PopulationError> {
         Ok(Vec::new())
     }
