@@ -104,7 +104,6 @@ fn change<T>(
 fn told(who: &str) -> impl Fn(EngineError) -> anyhow::Error {
     move |error| match error {
         EngineError::NotFound => Fault::usage(format!("nobody has the key `{who}`")).into(),
-        EngineError::State(reason) => Fault::usage(reason).into(),
         error => error.into(),
     }
 }
