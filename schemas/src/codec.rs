@@ -125,6 +125,7 @@ family! { ContactEvent, "contact",
     "contact.conflict" => IdentityConflict(contact::IdentityConflict);
     "contact.erased" => Erased(contact::Erased);
     "contact.deleted" => Deleted(contact::Deleted);
+    "contact.restored" => Restored(contact::Restored);
     "contact.looked" => Looked(contact::Looked);
 }
 

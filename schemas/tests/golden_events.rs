@@ -177,6 +177,14 @@ fn contact_events() -> Vec<ContactEvent> {
             former: vec![contact_id(3)],
         }),
         ContactEvent::Deleted(contact::Deleted { at: AT, reason: "deleted".into() }),
+        ContactEvent::Restored(contact::Restored {
+            at: AT,
+            keys: keys(),
+            properties: properties(),
+            first_seen_at: AT.plus(-3),
+            last_seen_at: AT.plus(-2),
+            created_at: AT.plus(-3),
+        }),
         ContactEvent::Looked(contact::Looked { at: AT }),
     ]
 }

@@ -70,9 +70,13 @@ pub fn decide(
     let mut progress = Progress::new(state, turn, ids);
     let elsewhere = match progress.state.fate {
         Fate::MergedInto(survivor) => Some(Outcome::Moved(survivor)),
-        Fate::Deleted if !matches!(command, Command::Erase(_)) => Some(Outcome::Gone),
+        Fate::Deleted(_) if !matches!(command, Command::Erase(_) | Command::Restore(_)) => {
+            Some(Outcome::Gone)
+        }
+        Fate::Erased if !matches!(command, Command::Erase(_)) => Some(Outcome::Gone),
         Fate::Absent if !matches!(command, Command::Call(_)) => Some(Outcome::Gone),
-        Fate::Absent | Fate::Live | Fate::Deleted => None,
+        Fate::Live if matches!(command, Command::Restore(_)) => Some(Outcome::Unresolved),
+        Fate::Absent | Fate::Live | Fate::Deleted(_) | Fate::Erased => None,
     };
     let (outcome, unused) = match (elsewhere, command) {
         (Some(outcome), Command::Call(call)) => (outcome, Some(call)),
@@ -85,6 +89,7 @@ pub fn decide(
         (None, Command::Wake | Command::Meet) => (progress.look(), None),
         (None, Command::Delete) => (progress.delete(), None),
         (None, Command::Erase(erasure)) => (progress.erase(erasure), None),
+        (None, Command::Restore(keys)) => (progress.restore_with(&keys), None),
     };
     let Progress { state, events, causes, entered, left, .. } = progress;
     if !events.is_empty() {

@@ -26,8 +26,10 @@ pub enum Fate {
     Live,
     /// Another contact answers for it.
     MergedInto(ContactId),
-    /// Gone; its keys are free.
-    Deleted,
+    /// Deleted at this instant; its keys are free. That can be undone for a while (GD-02).
+    Deleted(Timestamp),
+    /// Gone for good: nothing personal about it can be read any more (GD-03).
+    Erased,
 }
 
 /// A key the contact owns.

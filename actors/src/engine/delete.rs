@@ -47,11 +47,18 @@ impl Engine {
         }
     }
 
-    /// Deletes a contact named by its id (CT-84).
+    /// Deletes a contact named by its id (CT-84). If deletions have no grace, it is erased.
     ///
     /// # Errors
     /// [`EngineError::NotFound`] if nobody answers for it, and what any write may say.
     pub async fn delete_contact(&self, id: ContactId) -> Result<Deletion, EngineError> {
+        if self.core.shared.policy.delete_grace == 0 && self.core.shared.data_keys.is_some() {
+            let contact = self.answers_for(id).await?.ok_or(EngineError::NotFound)?;
+            let erased = self.erase_contact(contact).await?;
+            // Somebody else was first if nothing had to be written.
+            let position = erased.position.ok_or(EngineError::NotFound)?;
+            return Ok(Deletion { contact: erased.contact, position });
+        }
         let (done, deleted) = oneshot::channel();
         let engine = self.clone();
         let spawned = self.core.resolver.spawn(async move {

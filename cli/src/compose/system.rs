@@ -33,6 +33,8 @@ pub struct Options {
     pub clock: Arc<dyn Clock>,
     /// Limits and settings of contacts.
     pub policy: Policy,
+    /// Whether the deleted are erased when their grace ends.
+    pub erases_after_grace: bool,
     /// How many threads host contacts; `None` chooses by the machine.
     pub shards: Option<usize>,
     /// Whether what is personal is sealed; only a benchmark has a reason not to.
@@ -48,6 +50,7 @@ impl Options {
             data,
             definitions: None,
             policy: Policy::default(),
+            erases_after_grace: false,
             clock: Arc::new(SystemClock::default()),
             shards: None,
             sealed: true,
@@ -101,6 +104,7 @@ impl System {
         settings.definitions = options.definitions;
         settings.data_keys = options.sealed.then_some(data_keys);
         settings.policy = options.policy;
+        settings.erases_after_grace = options.erases_after_grace;
         settings.shards = options.shards.unwrap_or(settings.shards);
         let engine = Engine::start(settings).await.context("the engine cannot start")?;
         keep_erased(&engine, &read_models).await.context("the erased cannot be kept erased")?;

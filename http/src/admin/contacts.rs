@@ -216,3 +216,20 @@ pub(super) async fn delete(
     state.acknowledge(Some(deletion.position));
     Ok(HttpResponse::Ok().json(json!({ "deleted": true })))
 }
+
+/// `POST /v1/admin/contacts/{id}/restore`: undoes a deletion, by the contact's id or a key it had (GD-02).
+pub(super) async fn restore(
+    state: Data<AppState>,
+    request: HttpRequest,
+    name: Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    require_admin(&state, &request, Scope::FullAdmin)?;
+    let contact = state.engine.deleted(&name).await?.ok_or_else(not_found)?;
+    let restored = state.engine.restore(contact).await.map_err(of_engine)?;
+    state.acknowledge(Some(restored.position));
+    let mut answer = changed(&state, restored.contact).await?;
+    let lost = restored.lost_keys.iter().map(|key| json!({"kind": key.kind, "value": key.value}));
+    answer["lostKeys"] = lost.collect();
+    answer["buckets"] = json!(restored.entered);
+    Ok(HttpResponse::Ok().json(answer))
+}

@@ -38,6 +38,10 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
                 .route(web::delete().to(contacts::delete)),
         )
         .service(
+            resource("/v1/admin/contacts/{id}/restore", Plane::Admin, "POST")
+                .route(web::post().to(contacts::restore)),
+        )
+        .service(
             resource("/v1/admin/contacts/{id}/timeline", Plane::Admin, "GET, HEAD")
                 .route(get().to(contacts::timeline)),
         )

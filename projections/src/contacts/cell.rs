@@ -2,7 +2,7 @@
 
 use compact_str::CompactString;
 use mainspring_eventlog::Version;
-use mainspring_schemas::{Properties, Timestamp, identity::KeyKind};
+use mainspring_schemas::{Properties, Timestamp, event::contact::Restored, identity::KeyKind};
 
 /// What is held of one contact.
 #[derive(Debug)]
@@ -87,6 +87,17 @@ impl Aggregate {
             stored_properties: None,
             properties: Some(properties),
             profile_dirty: true,
+        }
+    }
+
+    /// A contact that comes back (GD-02). Its keys are attached next.
+    pub fn restored(restored: &Restored, version: Version, wake_at: Option<Timestamp>) -> Self {
+        Self {
+            version,
+            first_seen_at: restored.first_seen_at,
+            last_seen_at: restored.last_seen_at,
+            created_at: restored.created_at,
+            ..Self::new(restored.at, wake_at, restored.properties.clone())
         }
     }
 

@@ -1,6 +1,7 @@
 //! Valid histories from arbitrary numbers, with a model that knows what must come out.
 
 mod buckets;
+mod deletion;
 mod endpoints;
 mod erasure;
 
@@ -25,7 +26,7 @@ use mainspring_schemas::{
         contact::{
             Absorbed, Announced, AttachedKey, BucketDeadline, BucketDwelled, BucketEntered, BucketLeft,
             Created, Deleted, Erased, EventRecorded, KeysAttached, LeaveReason, Looked, MergedInto,
-            MovedStanding, MovedStay, PropertiesChanged, Reacted, ReactionOutcome, Seen, Source,
+            MovedStanding, MovedStay, PropertiesChanged, Reacted, ReactionOutcome, Restored, Seen, Source,
             TransitionSource, Via,
         },
         delivery::{AttemptResult, Attempted, DiscardReason, Discarded, RequeueCause, Requeued},
@@ -58,6 +59,8 @@ pub struct ModelStay {
 pub struct ModelContact {
     pub id: ContactId,
     pub live: bool,
+    /// When it was deleted, if that can be undone.
+    pub deleted_at: Option<Timestamp>,
     pub survivor: Option<ContactId>,
     pub keys: BTreeMap<(KeyKind, CompactString), bool>,
     pub properties: Properties,
@@ -203,7 +206,7 @@ impl History {
             12 | 13 => self.enter(whom, spare),
             14 => self.leave(whom, spare),
             15 => self.merge(whom, spare),
-            16 => self.delete(whom, spare),
+            16 => self.end_or_go_on(whom, spare),
             17 => self.announce(whom, spare),
             18 | 19 => self.endpoint(whom, spare),
             20..=22 => self.attempt(whom, spare),
@@ -237,6 +240,7 @@ impl History {
         self.contacts.push(ModelContact {
             id,
             live: true,
+            deleted_at: None,
             survivor: None,
             keys: keys.iter().map(|key| ((key.kind, key.value.clone()), key.primary)).collect(),
             properties: properties.clone(),
@@ -534,12 +538,15 @@ impl History {
             self.end(index, stay, LeaveReason::Deleted, false);
         }
         let at = self.now();
-        if spare.is_multiple_of(2) {
+        let erases = spare.is_multiple_of(2);
+        if erases {
             self.erase(index);
         }
-        self.contact_event(index, &ContactEvent::Deleted(Deleted { at, reason: "deleted".into() }));
+        let reason = if erases { "erased" } else { "deleted" };
+        self.contact_event(index, &ContactEvent::Deleted(Deleted { at, reason: reason.into() }));
         self.stays.retain(|_, stay| stay.contact != contact);
         self.contacts[index].live = false;
+        self.contacts[index].deleted_at = (!erases).then_some(at);
         self.contacts[index].keys.clear();
     }
 

@@ -7,7 +7,7 @@
 /// The personal fields of an event type; `None` if the type is not known here.
 pub fn personal_fields(event_type: &str) -> Option<&'static [&'static str]> {
     Some(match event_type {
-        "contact.created" => &["keys", "properties"],
+        "contact.created" | "contact.restored" => &["keys", "properties"],
         "contact.keys-attached" => &["keys"],
         "contact.properties" => &["set", "removed"],
         "contact.event" => &["name", "properties", "idempotency"],

@@ -387,13 +387,40 @@ pub struct Erased {
     pub former: Vec<ContactId>,
 }
 
-/// The contact was deleted; its keys are free (CT-70). Terminal.
+/// The contact was deleted; its keys are free (CT-70). Unless it was erased, only a [`Restored`] follows, or an
+/// [`Erased`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Deleted {
     /// When.
     pub at: Timestamp,
     /// `deleted` or `erased` (GD-07).
     pub reason: CompactString,
+}
+
+impl Deleted {
+    /// Whether it is the last word of an erasure, which cannot be undone.
+    pub fn erases(&self) -> bool {
+        self.reason == "erased"
+    }
+}
+
+/// The deletion was undone (GD-02). It carries what the read models gave up at the deletion.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Restored {
+    /// When.
+    pub at: Timestamp,
+    /// The keys it has again: those that nobody took meanwhile.
+    #[serde(default)]
+    pub keys: Vec<AttachedKey>,
+    /// All its properties.
+    #[serde(default)]
+    pub properties: Properties,
+    /// CT-07.
+    pub first_seen_at: Timestamp,
+    /// CT-08.
+    pub last_seen_at: Timestamp,
+    /// CT-09.
+    pub created_at: Timestamp,
 }
 
 /// The clock or a definition made the actor look, nothing changed, but its next wake-up did; the record carries it.
@@ -438,6 +465,8 @@ pub enum ContactEvent {
     Erased(Erased),
     /// See [`Deleted`].
     Deleted(Deleted),
+    /// See [`Restored`].
+    Restored(Restored),
     /// See [`Looked`].
     Looked(Looked),
 }

@@ -16,6 +16,7 @@ mod main_job;
 mod random;
 mod reactions;
 mod receiver;
+mod restoring;
 mod server;
 mod torture;
 mod wire;

@@ -41,6 +41,8 @@ pub enum What {
     Property(ContactId),
     /// This contact is deleted, by this call or an earlier try; or there was none.
     Deleted(Option<ContactId>),
+    /// This contact lives, after a deletion that was undone; or nothing was to be undone.
+    Restored(Option<ContactId>),
 }
 
 /// Who is called: mostly by keys that others use too.
@@ -87,7 +89,7 @@ impl Done {
     pub fn contact(&self) -> Option<ContactId> {
         match self.what {
             What::Event(contact) | What::Property(contact) => Some(contact),
-            What::Deleted(contact) => contact,
+            What::Deleted(contact) | What::Restored(contact) => contact,
             What::Nobody => None,
         }
     }
@@ -138,6 +140,28 @@ async fn delete(world: &World, identity: &Identity, name: &str) -> What {
     panic!("{name} never succeeds: {identity:?}")
 }
 
+async fn restore(world: &World, contact: Option<ContactId>, name: &str) -> What {
+    let Some(contact) = contact else { return What::Restored(None) };
+    for _ in 0..TRIES {
+        match world.engine().restore(contact).await {
+            Ok(restored) => return What::Restored(Some(restored.contact)),
+            Err(EngineError::State(_)) => return What::Restored(None),
+            Err(error) => bear(world, &error, name).await,
+        }
+    }
+    panic!("{name} never succeeds: {contact}")
+}
+
+/// Somebody who was deleted by a call, and may be restored by now.
+fn deleted(world: &World, done: &Mutex<Vec<Done>>) -> Option<ContactId> {
+    let done = done.lock();
+    let deleted: Vec<ContactId> = done
+        .iter()
+        .filter_map(|done| if let What::Deleted(contact) = done.what { contact } else { None })
+        .collect();
+    (!deleted.is_empty()).then(|| deleted[world.disk.chance(deleted.len() as u64) as usize])
+}
+
 /// Makes calls one after the other, each with its own property or event.
 pub async fn client(world: Arc<World>, number: usize, done: Arc<Mutex<Vec<Done>>>) {
     for call in 0..CALLS {
@@ -149,6 +173,10 @@ pub async fn client(world: Arc<World>, number: usize, done: Arc<Mutex<Vec<Done>>
         let what = match world.disk.chance(100) {
             _ if is_customer => store(&world, &identity, existing_only, &name).await,
             0..15 if world.weather.deletions => delete(&world, &identity, &name).await,
+            15..25 if world.weather.restores => {
+                let contact = deleted(&world, &done);
+                restore(&world, contact, &name).await
+            }
             15..45 => set(&world, &identity, &name).await,
             _ => store(&world, &identity, false, &name).await,
         };

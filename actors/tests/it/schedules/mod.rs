@@ -1,5 +1,5 @@
 //! Who is who under fire: a whole engine on one thread, a log that waits, refuses and crashes by a seed, and a few
-//! clients that create, link, merge and delete the same few people at once. A seed repeats its schedule exactly:
+//! clients that create, link, merge, delete and restore the same few people at once. A seed repeats its schedule exactly:
 //! `MAINSPRING_TEST_SEED` runs one alone.
 
 mod clients;
@@ -70,6 +70,14 @@ impl Population for Nothing {
         Ok(Vec::new())
     }
 
+    async fn deleted_after(
+        &self,
+        _: Option<(Timestamp, ContactId)>,
+        _: usize,
+    ) -> Result<Vec<(Timestamp, ContactId)>, PopulationError> {
+        Ok(Vec::new())
+    }
+
     async fn buckets(&self) -> Result<Vec<BucketId>, PopulationError> {
         Ok(Vec::new())
     }
@@ -98,6 +106,8 @@ impl SnapshotStore for Nothing {
 pub struct Weather {
     /// Contacts are deleted.
     pub deletions: bool,
+    /// Deletions are undone.
+    pub restores: bool,
     /// Anonymous ids and returns under old keys take part: who is joined depends on the order then.
     pub weak_keys: bool,
     /// Of 100 appends so many are refused.
@@ -114,8 +124,10 @@ impl Weather {
     fn of(seed: u64) -> Self {
         let mut random = Random(seed);
         let mut yes = |percent| random.below(100) < percent;
+        let deletions = yes(50);
         Self {
-            deletions: yes(50),
+            deletions,
+            restores: deletions && yes(50),
             weak_keys: yes(60),
             refused: if yes(50) { 8 } else { 0 },
             crashes: if yes(40) { 1 + u64::from(yes(50)) } else { 0 },

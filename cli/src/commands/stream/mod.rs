@@ -150,7 +150,7 @@ fn members(event: &DomainEvent) -> serde_json::Result<Value> {
     match event {
         DomainEvent::Contact(event) => any!(event, ContactEvent: Created KeysAttached PropertiesChanged Seen
             EventRecorded BucketEntered BucketLeft BucketDwelled BucketDeadline Reacted Announced MergedInto Absorbed
-            IdentityConflict Erased Deleted Looked),
+            IdentityConflict Erased Deleted Restored Looked),
         DomainEvent::Bucket(event) => any!(event, BucketEvent: Defined Retired Switched BackfillStarted
             BackfillAdvanced BackfillCompleted),
         DomainEvent::Identity(event) => any!(event, IdentityEvent: Claimed Released),

@@ -141,6 +141,7 @@ fn contact(event: &ContactEvent) -> String {
             former => format!("erased with {former} merged contacts: their data keys are destroyed"),
         },
         ContactEvent::Deleted(event) => format!("deleted ({})", event.reason),
+        ContactEvent::Restored(event) => format!("restored with {}", keys(&event.keys)),
         ContactEvent::Looked(_) => "looked at the clock".to_owned(),
     }
 }
