@@ -17,7 +17,7 @@ pub mod properties;
 pub mod stream;
 pub mod time;
 
-pub use id::{BucketId, ContactId, DeliveryId, EndpointId, KeyId, MessageId, RecordId, StayId};
+pub use id::{BucketId, ContactId, DeliveryId, EndpointId, KeyId, MessageId, RecordId, RecoveryId, StayId};
 pub use properties::Properties;
 pub use stream::StreamName;
 pub use time::Timestamp;
