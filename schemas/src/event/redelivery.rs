@@ -21,7 +21,7 @@ pub struct RecoveryStarted {
     pub event_types: Vec<String>,
     /// Whether messages that never had a delivery to the endpoint get one.
     pub include_missed: bool,
-    /// How many deliveries these were when it was asked for.
+    /// How many such deliveries there were when it was asked for; missed messages are counted as they are found.
     pub matched: u64,
     /// End of the log then: nothing that came later belongs to it.
     pub end: u64,
@@ -38,6 +38,8 @@ pub struct RecoveryAdvanced {
     pub through: u64,
     /// Deliveries queued so far.
     pub queued: u64,
+    /// How many of them are of missed messages.
+    pub missed: u64,
 }
 
 /// A recovery is over: everything is queued, or its endpoint is gone.
