@@ -4,7 +4,7 @@ use mainspring_schemas::{
     ContactId, EndpointId,
     event::redelivery::{Expired, RecoveryAdvanced, RecoveryEnded, RecoveryStarted},
 };
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
 use super::DeliveryStatus;
 use crate::{
@@ -70,13 +70,6 @@ pub(super) fn cancel(connection: &Connection, endpoint: EndpointId, at: i64) -> 
         )?
         .execute(params![endpoint.0.as_bytes(), at])?;
     Ok(())
-}
-
-/// Whether nothing is left of a stored body.
-pub(super) fn is_blank(connection: &Connection, seq: u64) -> Result<bool> {
-    let mut statement =
-        connection.prepare_cached("SELECT length(body) = 0 FROM delivery_bodies WHERE seq = ?1")?;
-    Ok(statement.query_row([integer(seq)], |row| row.get(0)).optional()?.unwrap_or(true))
 }
 
 /// Whether a contact was erased.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mainspring_schemas::{
-    DeliveryId, EndpointId, MessageId,
+    ContactId, DeliveryId, EndpointId, MessageId,
     event::{
         DeliveryEvent,
         delivery::{Discarded, Requeued},
@@ -76,12 +76,7 @@ impl Unit {
     fn requeue(&mut self, connection: &Connection, fact: &Fact, requeued: &Requeued) -> Result<()> {
         let recorded_at = fact.record.recorded_at;
         let Some(cell) = load(&mut self.deliveries, connection, requeued.delivery)? else { return Ok(()) };
-        // The body of an erased contact is empty: there is nothing left to send.
-        let blank = match &cell.body {
-            Some(body) => body.is_empty(),
-            None => store_redelivery::is_blank(connection, cell.row.seq)?,
-        };
-        if blank {
+        if is_withdrawn(connection, cell.row.contact)? {
             return Ok(());
         }
         let from = cell.row.status;
@@ -120,10 +115,7 @@ impl Unit {
         let (position, recorded_at) = (fact.position(), fact.record.recorded_at);
         let seq = place(position, 0).ok_or(ProjectionError::TooManyReceivers { position })?;
         // Whoever was erased before stays untold, whether or not the record can still be read.
-        let withdrawn = match recovered.contact {
-            Some(contact) => store_redelivery::is_withdrawn(connection, contact)?,
-            None => false,
-        };
+        let withdrawn = is_withdrawn(connection, recovered.contact)?;
         let mut row = DeliveryRow {
             contact: recovered.contact,
             recovery: Some(recovered.recovery),
@@ -139,4 +131,9 @@ impl Unit {
         self.deliveries.insert(row.id, Cell { row, body: Some(body) });
         Ok(())
     }
+}
+
+/// Whether whom a delivery is about was erased: there is nothing left to send.
+fn is_withdrawn(connection: &Connection, contact: Option<ContactId>) -> Result<bool> {
+    contact.map_or(Ok(false), |contact| store_redelivery::is_withdrawn(connection, contact))
 }

@@ -3,6 +3,7 @@
 mod buckets;
 mod endpoints;
 mod erasure;
+mod redelivery;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -10,7 +11,7 @@ use bytes::Bytes;
 use compact_str::{CompactString, format_compact};
 use mainspring_eventlog::Recorded;
 use mainspring_schemas::{
-    BucketId, ContactId, DeliveryId, EndpointId, MessageId, Properties, RecordId, StayId, StreamName,
+    BucketId, ContactId, DeliveryId, EndpointId, MessageId, Properties, RecordId, RecoveryId, StayId, StreamName,
     Timestamp,
     catalog::{BUCKET_ENTERED, BUCKET_LEFT, WEBHOOK_TEST, subscribes},
     codec::{
@@ -29,6 +30,7 @@ use mainspring_schemas::{
             TransitionSource, Via,
         },
         delivery::{AttemptResult, Attempted, DiscardReason, Discarded, RequeueCause, Requeued},
+        redelivery::{Expired, LetterDiscarded, Recovered, RecoveryAdvanced, RecoveryEnded, RecoveryStarted},
         endpoint::{
             EndpointCreated, EndpointDeleted, EndpointDisabled, EndpointEnabled, EndpointSettings,
             EndpointUpdated, SecretRotated, SigningSecret, TestRequested,
@@ -83,7 +85,20 @@ pub struct ModelDelivery {
     pub endpoint: EndpointId,
     pub contact: Option<ContactId>,
     pub attempts: u32,
+    pub requeues: u32,
     pub status: &'static str,
+    /// When it got this status.
+    pub since: Timestamp,
+}
+
+impl ModelDelivery {
+    fn new(endpoint: EndpointId, contact: Option<ContactId>, since: Timestamp) -> Self {
+        Self { endpoint, contact, attempts: 0, requeues: 0, status: "pending", since }
+    }
+
+    fn turn(&mut self, status: &'static str, at: Timestamp) {
+        (self.status, self.since) = (status, at);
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -553,7 +568,7 @@ impl History {
             if endpoint.event_types.iter().any(|pattern| subscribes(pattern, outbound_type)) {
                 let id = DeliveryId::of(&message, endpoint.id);
                 let endpoint = endpoint.id;
-                let delivery = ModelDelivery { endpoint, contact, attempts: 0, status: "pending" };
+                let delivery = ModelDelivery::new(endpoint, contact, Timestamp(self.now));
                 self.deliveries.insert(id, delivery);
                 self.order.push(id);
             }
