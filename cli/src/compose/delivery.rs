@@ -45,6 +45,8 @@ fn queued(due: DueDelivery) -> QueuedDelivery {
         contact: due.contact,
         body: Bytes::from(due.body),
         attempts: due.attempts,
+        schedule_attempts: due.schedule_attempts,
+        requeues: due.requeues,
         due_at: due.due_at,
     }
 }
