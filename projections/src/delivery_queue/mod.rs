@@ -45,7 +45,7 @@ pub use query_log::{Attempt, Delivery, DeliveryDetail, DeliveryFilter};
 pub(crate) use query_log::{deliveries, detail};
 pub use query_recovery::{Expirable, Recoverable, Recovery};
 pub(crate) use query_recovery::{
-    expirable, forgot_until, is_known, recoverable, recoverable_total, recovery, requeued_waiting,
+    expirable, forgot_until, is_known, recoverable, recoverable_total, recovery, untried,
     running_recoveries,
 };
 pub use query_stats::DeliveryStats;

@@ -161,9 +161,9 @@ impl ReadModels {
         self.ask(|connection| delivery_queue::forgot_until(connection, endpoint))
     }
 
-    /// How many requeued deliveries of an endpoint wait for their first attempt since; counts no further than `most`.
-    pub fn requeued_waiting(&self, endpoint: EndpointId, most: usize) -> Result<usize> {
-        self.ask(|connection| delivery_queue::requeued_waiting(connection, endpoint, most))
+    /// How many deliveries of an endpoint wait for the first attempt of their schedule; counts no further than `most`.
+    pub fn untried(&self, endpoint: EndpointId, most: usize) -> Result<usize> {
+        self.ask(|connection| delivery_queue::untried(connection, endpoint, most))
     }
 
     /// A recovery and how far it is (OB-161).
