@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
+use mainspring_schemas::duration::DurationSpec;
+
 use crate::{
     guard::{AllowList, Policy},
     schedule::{self, Schedule},
@@ -26,6 +28,10 @@ pub struct Settings {
     pub policy: Policy,
     /// Further certificate authorities, PEM (OB-116).
     pub ca_file: Option<PathBuf>,
+    /// How long deliveries stay readable that were delivered or discarded (OB-163).
+    pub retention: Duration,
+    /// How long failed ones do.
+    pub failed_retention: Duration,
 }
 
 /// A variable nobody can read.
@@ -51,6 +57,10 @@ const ALLOW_HTTP: &str = "OUTBOUND_WEBHOOK_ALLOW_HTTP";
 const ALLOW_PRIVATE: &str = "OUTBOUND_WEBHOOK_ALLOW_PRIVATE";
 const ALLOWED_HOSTS: &str = "OUTBOUND_WEBHOOK_ALLOWED_HOSTS";
 const CA_FILE: &str = "OUTBOUND_WEBHOOK_CA_FILE";
+const RETENTION: &str = "OUTBOUND_WEBHOOK_RETENTION";
+const FAILED_RETENTION: &str = "OUTBOUND_WEBHOOK_FAILED_RETENTION";
+
+const DAY_SECONDS: u64 = 86_400;
 
 impl Default for Settings {
     fn default() -> Self {
@@ -61,7 +71,7 @@ impl Default for Settings {
 
 impl Settings {
     /// The names of all variables read here.
-    pub const VARIABLES: [&'static str; 13] = [
+    pub const VARIABLES: [&'static str; 15] = [
         TIMEOUT,
         SCHEDULE,
         MAX_ATTEMPTS,
@@ -75,6 +85,8 @@ impl Settings {
         ALLOW_PRIVATE,
         ALLOWED_HOSTS,
         CA_FILE,
+        RETENTION,
+        FAILED_RETENTION,
     ];
 
     /// Reads all variables through `lookup`; an empty value is an unset one (CF-02).
@@ -101,6 +113,8 @@ impl Settings {
                 allowed: reader.parsed(ALLOWED_HOSTS, AllowList::parse, problems).unwrap_or_default(),
             },
             ca_file: reader.text(CA_FILE).map(PathBuf::from),
+            retention: reader.span(RETENTION, 30, problems),
+            failed_retention: reader.span(FAILED_RETENTION, 90, problems),
         }
     }
 }
@@ -162,6 +176,22 @@ impl Reader<'_> {
         self.parsed(variable, read, problems)
     }
 
+    /// A length of time, longer than nothing; a number of days if unset.
+    fn span(
+        &self,
+        variable: &'static str,
+        default_days: u64,
+        problems: &mut Vec<InvalidSetting>,
+    ) -> Duration {
+        let read = |text: &str| {
+            let span = text.trim().parse::<DurationSpec>().ok();
+            let millis = span.and_then(|span| u64::try_from(span.millis()).ok()).filter(|millis| *millis > 0);
+            millis.map(Duration::from_millis).ok_or("expected a length of time such as 12h, 30d or 4w")
+        };
+        let default = Duration::from_secs(default_days * DAY_SECONDS);
+        self.parsed(variable, read, problems).unwrap_or(default)
+    }
+
     fn switch(&self, variable: &'static str, problems: &mut Vec<InvalidSetting>) -> Option<bool> {
         let read = |text: &str| match text.trim() {
             "true" => Ok(true),
@@ -190,6 +220,15 @@ mod tests {
         assert_eq!(settings.timeout, Duration::from_secs(15));
         let Schedule::Delays(delays) = settings.schedule else { panic!("the default is a schedule") };
         assert_eq!((delays.len(), delays.iter().sum::<i64>()), (9, 272_105_000));
+    }
+
+    #[test]
+    fn ob_163_retention_is_thirty_and_ninety_days() {
+        let days = |days: u64| Duration::from_secs(days * DAY_SECONDS);
+        let settings = read(&[]).unwrap();
+        assert_eq!((settings.retention, settings.failed_retention), (days(30), days(90)));
+        assert_eq!(read(&[(RETENTION, "1w")]).unwrap().retention, days(7));
+        assert!(read(&[(FAILED_RETENTION, "0s")]).is_err());
     }
 
     #[test]

@@ -53,6 +53,10 @@ uuid_id!(
     DeliveryId
 );
 uuid_id!(
+    /// One request to deliver a span of time to an endpoint again (OB-161).
+    RecoveryId
+);
+uuid_id!(
     /// One uninterrupted stay of a contact in a bucket (BK-60).
     StayId
 );

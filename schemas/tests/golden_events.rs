@@ -9,13 +9,13 @@
 use std::{collections::BTreeSet, path::PathBuf};
 
 use mainspring_schemas::{
-    BucketId, ContactId, DeliveryId, KeyId, RecordId, SourceId, StayId, StreamName, Timestamp,
+    BucketId, ContactId, DeliveryId, KeyId, RecordId, RecoveryId, SourceId, StayId, StreamName, Timestamp,
     codec::{self, Encoded, personal},
     criteria::Criteria,
     definition::BucketDefinition,
     event::{
         AccessEvent, BucketEvent, ContactEvent, DeliveryEvent, DomainEvent, EndpointEvent, IdentityEvent,
-        access, bucket, contact, delivery, endpoint, identity,
+        access, bucket, contact, delivery, endpoint, identity, redelivery,
     },
     identity::KeyKind,
 };
@@ -266,14 +266,49 @@ fn delivery_events() -> Vec<DeliveryEvent> {
         response_snippet: Some("busy".into()),
         error: Some("HTTP 503".into()),
         error_class: Some("http".into()),
+        secret_count: None,
+        requeues: 0,
     };
-    let delivery = DeliveryId(Uuid::from_u128(1));
+    let (delivery, recovery) = (DeliveryId(Uuid::from_u128(1)), RecoveryId(Uuid::from_u128(4)));
     let cause = delivery::RequeueCause::Retry;
     let reason = delivery::DiscardReason::Held;
     vec![
         DeliveryEvent::Attempted(attempted),
-        DeliveryEvent::Requeued(delivery::Requeued { at: AT, delivery, cause }),
+        DeliveryEvent::Requeued(delivery::Requeued { at: AT, delivery, cause, recovery: None }),
         DeliveryEvent::Discarded(delivery::Discarded { at: AT, delivery, reason }),
+        DeliveryEvent::RecoveryStarted(redelivery::RecoveryStarted {
+            at: AT,
+            recovery,
+            since: AT.plus(-5000),
+            until: AT,
+            statuses: vec!["failed".into()],
+            event_types: vec!["bucket.*".into()],
+            include_missed: true,
+            matched: 3,
+            end: 77,
+        }),
+        DeliveryEvent::Recovered(redelivery::Recovered {
+            at: AT,
+            recovery,
+            source: RecordId(Uuid::from_u128(9)),
+            event_type: "bucket.entered".into(),
+            contact: Some(contact_id(1)),
+            body: "{}".into(),
+        }),
+        DeliveryEvent::RecoveryAdvanced(redelivery::RecoveryAdvanced {
+            at: AT,
+            recovery,
+            through: 70,
+            queued: 2,
+            missed: 1,
+        }),
+        DeliveryEvent::RecoveryEnded(redelivery::RecoveryEnded { at: AT, recovery }),
+        DeliveryEvent::LetterDiscarded(redelivery::LetterDiscarded { at: AT, delivery }),
+        DeliveryEvent::Expired(redelivery::Expired {
+            at: AT,
+            ended_until: AT.plus(-5000),
+            failed_until: AT.plus(-9000),
+        }),
     ]
 }
 
@@ -464,9 +499,42 @@ fn later_fields() -> Vec<(&'static str, StreamName, DomainEvent, Encoded)> {
         let encoded = event.encode().unwrap();
         ("reactions", StreamName::new("bucket-1"), DomainEvent::Bucket(event), encoded)
     };
+    let of_delivery = |event: DeliveryEvent| {
+        let encoded = event.encode().unwrap();
+        ("requeues", StreamName::new("deliveries-1"), DomainEvent::Delivery(event), encoded)
+    };
     let contact_events = contact_events.into_iter().map(of_contact("reactions"));
     let of_a_source = of_a_source.into_iter().map(of_contact("source"));
-    contact_events.chain(of_a_source).chain(bucket_events.into_iter().map(of_bucket)).collect()
+    contact_events
+        .chain(of_a_source)
+        .chain(bucket_events.into_iter().map(of_bucket))
+        .chain(requeued_events().into_iter().map(of_delivery))
+        .collect()
+}
+
+fn requeued_events() -> [DeliveryEvent; 2] {
+    let delivery = DeliveryId(Uuid::from_u128(1));
+    [
+        DeliveryEvent::Attempted(delivery::Attempted {
+            at: AT,
+            delivery,
+            attempt: 3,
+            result: delivery::AttemptResult::Delivered,
+            duration_ms: 12,
+            response_status: Some(200),
+            response_snippet: None,
+            error: None,
+            error_class: None,
+            secret_count: Some(2),
+            requeues: 1,
+        }),
+        DeliveryEvent::Requeued(delivery::Requeued {
+            at: AT,
+            delivery,
+            cause: delivery::RequeueCause::Recovery,
+            recovery: Some(RecoveryId(Uuid::from_u128(4))),
+        }),
+    ]
 }
 
 #[test]

@@ -11,7 +11,7 @@ use mainspring_outbound::ports::{
     QueuedDelivery, Random, RetryAfter, Wanted,
 };
 use mainspring_projections::{DueDelivery, FirstAttempts, ProjectionError, ReadModels};
-use mainspring_schemas::{ContactId, EndpointId, Timestamp, event::delivery::Attempted};
+use mainspring_schemas::{ContactId, DeliveryId, EndpointId, Timestamp, event::delivery::Attempted};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -45,6 +45,8 @@ fn queued(due: DueDelivery) -> QueuedDelivery {
         contact: due.contact,
         body: Bytes::from(due.body),
         attempts: due.attempts,
+        schedule_attempts: due.schedule_attempts,
+        requeues: due.requeues,
         due_at: due.due_at,
     }
 }
@@ -149,6 +151,14 @@ impl OutcomeLog for Outcomes {
         let recorded = self.0.endpoints().record_attempt(endpoint, outcome.clone(), contact).await;
         // The queue's position is that of the next record: it shows this one when it is past it.
         recorded.map(|position| position + 1).map_err(PortError::new)
+    }
+
+    fn began(&self, delivery: DeliveryId) {
+        self.0.endpoints().attempt_began(delivery);
+    }
+
+    fn settled(&self, delivery: DeliveryId) {
+        self.0.endpoints().attempt_settled(delivery);
     }
 
     async fn disable(

@@ -15,7 +15,10 @@ use mainspring_outbound::settings::Settings;
 use mainspring_projections::{ReadModels, Runner, RunnerStatus};
 use mainspring_schemas::definition::BucketDefinition;
 
-use super::{DataDir, opened_log::OpenedLog, outbound::Outbound, population::Readers};
+use super::{
+    DataDir, housekeeping::Housekeeping, opened_log::OpenedLog, outbound::Outbound, population::Readers,
+    retention::Retention,
+};
 
 /// How often somebody who waits for the read models looks.
 const GLANCE: Duration = Duration::from_millis(100);
@@ -69,6 +72,7 @@ pub struct System {
     snapshots: Arc<SqliteSnapshots>,
     runner: Runner,
     outbound: Option<Outbound>,
+    housekeeping: Option<Housekeeping>,
     // Last: the directory is given back when nothing uses it any more.
     _data: DataDir,
 }
@@ -108,10 +112,15 @@ impl System {
         settings.shards = options.shards.unwrap_or(settings.shards);
         let engine = Engine::start(settings).await.context("the engine cannot start")?;
         keep_erased(&engine, &read_models).await.context("the erased cannot be kept erased")?;
+        let housekeeping = options.outbound.as_ref().map(|settings| {
+            let retention = Retention { ended: settings.retention, failed: settings.failed_retention };
+            Housekeeping::start(engine.clone(), read_models.clone(), retention)
+        });
+        let housekeeping = housekeeping.transpose().context("recoveries cannot go on")?;
         let outbound =
             options.outbound.map(|settings| Outbound::start(engine.clone(), read_models.clone(), settings));
         let outbound = outbound.transpose().context("the outbound worker cannot start")?;
-        Ok(Self { engine, read_models, log, snapshots, runner, outbound, _data: options.data })
+        Ok(Self { engine, read_models, log, snapshots, runner, outbound, housekeeping, _data: options.data })
     }
 
     /// The log as it lies on disk, personal payloads sealed: for its life cycle and statistics. Who reads payloads asks
@@ -132,7 +141,11 @@ impl System {
             outbound.stop(grace).await;
         }
         let (runner, snapshots, log) = (self.runner, self.snapshots, self.log);
+        let housekeeping = self.housekeeping;
         let closed = tokio::task::spawn_blocking(move || {
+            if let Some(housekeeping) = housekeeping {
+                housekeeping.stop();
+            }
             runner.stop();
             snapshots.close();
             log.close();

@@ -13,6 +13,7 @@ use crate::{
     outcome::{Answer, Circumstances, Outcome, judge},
     ports::{DisableReason, Endpoint, Position, QueuedDelivery},
     settings::Settings,
+    signature,
 };
 
 /// Waits between repetitions of a call to the log; the last one is repeated.
@@ -43,23 +44,27 @@ pub(super) async fn make(
     began: Timestamp,
 ) -> Message {
     let started = Instant::now();
+    let mut secret_count = None;
     let (answer, snippet) = match destination::transform(&endpoint, &delivery, began) {
         Transformed::Skip => (Answer::Skipped, None),
         Transformed::Config(text) => (Answer::Config(text), None),
-        Transformed::Request(request) => match ports.transport.send(request).await {
-            Err(failure) => (Answer::Failure(failure), None),
-            Ok(response) => {
-                let (status, retry_after) = (response.status, response.retry_after);
-                (Answer::Http { status, retry_after, accepted: None }, response.snippet)
+        Transformed::Request(request) => {
+            secret_count = Some(signature::count(&request.headers));
+            match ports.transport.send(request).await {
+                Err(failure) => (Answer::Failure(failure), None),
+                Ok(response) => {
+                    let (status, retry_after) = (response.status, response.retry_after);
+                    (Answer::Http { status, retry_after, accepted: None }, response.snippet)
+                }
             }
-        },
+        }
     };
     let at = ports.clock.now();
     let test = delivery.event_type == WEBHOOK_TEST;
     let outcome = judge(
         &answer,
         Circumstances {
-            attempts_before: delivery.attempts,
+            attempts_before: delivery.schedule_attempts,
             now: at,
             schedule: &settings.schedule,
             client_error_attempts: settings.client_error_attempts,
@@ -81,6 +86,8 @@ pub(super) async fn make(
         response_snippet: snippet,
         error: outcome.error.clone(),
         error_class: outcome.error_class.map(str::to_owned),
+        secret_count,
+        requeues: delivery.requeues,
     };
     let (endpoint, contact) = (delivery.endpoint, delivery.contact);
     Message::Attempted(Box::new(Made { endpoint, contact, began, attempted, outcome, test }))

@@ -5,6 +5,7 @@
 mod client;
 mod delivery;
 mod receiver;
+mod requeue;
 mod script;
 mod secure;
 mod vectors;

@@ -4,6 +4,7 @@ mod buckets;
 mod deletion;
 mod endpoints;
 mod erasure;
+mod redelivery;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -11,8 +12,8 @@ use bytes::Bytes;
 use compact_str::{CompactString, format_compact};
 use mainspring_eventlog::Recorded;
 use mainspring_schemas::{
-    BucketId, ContactId, DeliveryId, EndpointId, MessageId, Properties, RecordId, SourceId, StayId,
-    StreamName, Timestamp,
+    BucketId, ContactId, DeliveryId, EndpointId, MessageId, Properties, RecordId, RecoveryId, SourceId,
+    StayId, StreamName, Timestamp,
     catalog::{BUCKET_ENTERED, BUCKET_LEFT, WEBHOOK_TEST, subscribes},
     codec::{
         Encoded,
@@ -35,6 +36,7 @@ use mainspring_schemas::{
             EndpointUpdated, SecretRotated, SigningSecret, TestRequested,
         },
         identity::Claimed,
+        redelivery::{Expired, LetterDiscarded, Recovered, RecoveryAdvanced, RecoveryEnded, RecoveryStarted},
     },
     identity::KeyKind,
 };
@@ -86,7 +88,20 @@ pub struct ModelDelivery {
     pub endpoint: EndpointId,
     pub contact: Option<ContactId>,
     pub attempts: u32,
+    pub requeues: u32,
     pub status: &'static str,
+    /// When it got this status.
+    pub since: Timestamp,
+}
+
+impl ModelDelivery {
+    fn new(endpoint: EndpointId, contact: Option<ContactId>, since: Timestamp) -> Self {
+        Self { endpoint, contact, attempts: 0, requeues: 0, status: "pending", since }
+    }
+
+    fn turn(&mut self, status: &'static str, at: Timestamp) {
+        (self.status, self.since) = (status, at);
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -565,7 +580,7 @@ impl History {
             if endpoint.event_types.iter().any(|pattern| subscribes(pattern, outbound_type)) {
                 let id = DeliveryId::of(&message, endpoint.id);
                 let endpoint = endpoint.id;
-                let delivery = ModelDelivery { endpoint, contact, attempts: 0, status: "pending" };
+                let delivery = ModelDelivery::new(endpoint, contact, Timestamp(self.now));
                 self.deliveries.insert(id, delivery);
                 self.order.push(id);
             }

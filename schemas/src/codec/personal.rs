@@ -23,8 +23,14 @@ pub fn personal_fields(event_type: &str) -> Option<&'static [&'static str]> {
         | "contact.erased"
         | "contact.looked"
         | "delivery.requeued"
-        | "delivery.discarded" => &[],
+        | "delivery.discarded"
+        | "delivery.recovery-started"
+        | "delivery.recovery-advanced"
+        | "delivery.recovery-ended"
+        | "delivery.letter-discarded"
+        | "delivery.expired" => &[],
         "delivery.attempted" => &["response_snippet"],
+        "delivery.recovered" => &["body"],
         _ => return None,
     })
 }

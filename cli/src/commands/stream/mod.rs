@@ -158,7 +158,10 @@ fn members(event: &DomainEvent) -> serde_json::Result<Value> {
             any!(event, EndpointEvent: Created Updated SecretRotated Disabled Enabled
             Deleted TestRequested)
         }
-        DomainEvent::Delivery(event) => any!(event, DeliveryEvent: Attempted Requeued Discarded),
+        DomainEvent::Delivery(event) => {
+            any!(event, DeliveryEvent: Attempted Requeued Discarded RecoveryStarted Recovered
+            RecoveryAdvanced RecoveryEnded LetterDiscarded Expired)
+        }
         DomainEvent::Access(event) => any!(event, AccessEvent: Created Revoked),
     }
 }

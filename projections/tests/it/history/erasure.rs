@@ -29,7 +29,7 @@ impl History {
             delivery.contact.is_some_and(|id| id == contact || former.contains(&id))
                 && delivery.status == "pending"
         };
-        self.deliveries.values_mut().filter(about).for_each(|delivery| delivery.status = "discarded");
+        self.deliveries.values_mut().filter(about).for_each(|d| d.turn("discarded", at));
         self.contact_event(index, &ContactEvent::Erased(Erased { at, data_keys, former }));
     }
 
@@ -60,12 +60,15 @@ impl History {
                     .contact_id()
                     .is_some_and(|id| erased_at.get(&id).is_some_and(|position| record.position < *position)),
                 "deliveries" => {
-                    let DeliveryEvent::Attempted(attempted) =
-                        DeliveryEvent::decode(&record.event_type, 1, &record.payload).unwrap()
-                    else {
-                        continue;
+                    let event = DeliveryEvent::decode(&record.event_type, 1, &record.payload).unwrap();
+                    let about = match &event {
+                        DeliveryEvent::Attempted(attempted) => {
+                            self.deliveries.get(&attempted.delivery).and_then(|delivery| delivery.contact)
+                        }
+                        DeliveryEvent::Recovered(recovered) => recovered.contact,
+                        _ => None,
                     };
-                    self.deliveries[&attempted.delivery].contact.is_some_and(|id| self.erased.contains(&id))
+                    about.is_some_and(|id| self.erased.contains(&id))
                 }
                 _ => false,
             };
