@@ -162,7 +162,7 @@ impl Generator {
             description: None,
             event_types: vec!["bucket.*".to_owned()],
             kind: "webhook".to_owned(),
-            config: None,
+            ..EndpointSettings::default()
         };
         let created = EndpointCreated { at: Timestamp(history.now), settings, secret: None, disabled: false };
         history.append(

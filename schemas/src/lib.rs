@@ -9,6 +9,7 @@ pub mod codec;
 pub mod criteria;
 pub mod definition;
 pub mod duration;
+pub mod endpoint_health;
 pub mod event;
 pub mod expression;
 pub mod id;

@@ -1,11 +1,13 @@
 //! Rules about endpoints, pure (OB-88..OB-94, OB-170..OB-177).
 
+use std::collections::BTreeMap;
+
 use mainspring_schemas::{
     Properties, Timestamp,
     event::{
         EndpointEvent,
         endpoint::{
-            EndpointDisabled, EndpointEnabled, EndpointSettings, EndpointUpdated, SecretRotated,
+            EndpointDisabled, EndpointEnabled, EndpointSettings, EndpointUpdated, Ordering, SecretRotated,
             SigningSecret,
         },
     },
@@ -15,6 +17,9 @@ use super::state::EndpointState;
 
 /// The kind whose requests are signed; the only one with a secret.
 pub(super) const SIGNED_KIND: &str = "webhook";
+
+/// What stands for a stored credential when it is written back (OB-85).
+const MASK: &str = "***";
 
 /// Most secrets that sign at once (OB-94).
 const MAX_SECRETS: usize = 3;
@@ -32,6 +37,12 @@ pub struct EndpointPatch {
     pub kind: Option<String>,
     /// Credentials and options; replaces as a whole, `***` keeps what is stored (OB-85).
     pub config: Option<Option<Properties>>,
+    /// Most requests per second (OB-82).
+    pub rate_limit: Option<Option<u16>>,
+    /// Added headers, as [`checked`](super::headers::checked); replaces as a whole, `***` keeps what is stored (OB-112).
+    pub headers: Option<BTreeMap<String, String>>,
+    /// The order of deliveries about one contact.
+    pub ordering: Option<Ordering>,
     /// Whether deliveries stop.
     pub disabled: Option<bool>,
 }
@@ -58,10 +69,23 @@ pub(super) fn distinct(types: Vec<String>) -> Vec<String> {
     kept
 }
 
+fn unmask_headers(
+    new: BTreeMap<String, String>,
+    stored: &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    new.into_iter()
+        .map(|(name, value)| {
+            let kept = (value == MASK).then(|| stored.get(&name)).flatten();
+            let value = kept.cloned().unwrap_or(value);
+            (name, value)
+        })
+        .collect()
+}
+
 fn unmask(new: Properties, stored: Option<&Properties>) -> Properties {
     new.into_iter()
         .map(|(key, value)| {
-            let kept = (value == "***").then(|| stored.and_then(|stored| stored.get(&key))).flatten();
+            let kept = (value == MASK).then(|| stored.and_then(|stored| stored.get(&key))).flatten();
             let value = kept.cloned().unwrap_or(value);
             (key, value)
         })
@@ -85,6 +109,12 @@ pub(super) fn patch(
             Some(config) => config.map(|config| unmask(config, old.config.as_ref())),
             None => old.config.clone(),
         },
+        rate_limit: patch.rate_limit.unwrap_or(old.rate_limit),
+        headers: match patch.headers {
+            Some(headers) => unmask_headers(headers, &old.headers),
+            None => old.headers.clone(),
+        },
+        ordering: patch.ordering.unwrap_or(old.ordering),
     };
     let mut events = Vec::new();
     let mut shown = None;
@@ -140,14 +170,16 @@ mod tests {
                 description: None,
                 event_types: vec!["bucket.entered".into()],
                 kind: "webhook".into(),
-                config: None,
+                ..EndpointSettings::default()
             },
             secrets: vec![SigningSecret { secret: "one".into(), expires_at: None }],
             disabled: None,
+            enabled_at: None,
             deleted: false,
             created_at: Timestamp(0),
             updated_at: Timestamp(0),
             version: 0,
+            data_key: None,
         }
     }
 
@@ -174,6 +206,26 @@ mod tests {
             serde_json::Value::Object(merged),
             serde_json::json!({"apiKey": "secret", "host": "other"})
         );
+    }
+
+    #[test]
+    fn ob_112_headers_are_replaced_as_a_whole_and_a_mask_keeps_a_value() {
+        let mut state = state();
+        let named = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        };
+        state.settings.headers = named(&[("x-a", "one"), ("x-b", "two")]);
+        let change = EndpointPatch {
+            headers: Some(named(&[("x-a", "***"), ("x-c", "three")])),
+            rate_limit: Some(Some(5)),
+            ordering: Some(Ordering::Contact),
+            ..EndpointPatch::default()
+        };
+        let (events, _) = patch(&state, change, Timestamp(1), String::new);
+        let [EndpointEvent::Updated(updated)] = &events[..] else { panic!("{events:?}") };
+        assert_eq!(updated.settings.headers, named(&[("x-a", "one"), ("x-c", "three")]));
+        assert_eq!((updated.settings.rate_limit, updated.settings.ordering), (Some(5), Ordering::Contact));
+        assert!(!format!("{events:?}").contains("three"), "values are not shown (OB-86)");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Endpoints of outbound webhooks: configuration, secrets, and the outcomes of what was sent to them.
 
 mod decide;
+pub mod headers;
 mod redelivery;
 mod service;
 mod state;

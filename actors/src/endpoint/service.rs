@@ -7,6 +7,7 @@ use mainspring_eventlog::{Append, AppendError, Expected, NewRecord, Position, St
 use mainspring_schemas::{
     ContactId, DeliveryId, EndpointId, MessageId, RecordId, StreamName, Timestamp,
     catalog::WEBHOOK_TEST,
+    codec::personal::personal_fields,
     event::{
         DeliveryEvent, EndpointEvent,
         delivery::Attempted,
@@ -18,6 +19,7 @@ use mainspring_schemas::{
 };
 use parking_lot::RwLock;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::{
     decide::{self, EndpointPatch, Rotated, SIGNED_KIND},
@@ -131,6 +133,9 @@ impl Endpoints {
             for found in &records {
                 let event = EndpointEvent::decode(&found.event_type, found.schema_version, &found.payload)?;
                 EndpointState::apply(&mut state, &event, found.version);
+                if let Some(state) = &mut state {
+                    state.data_key = state.data_key.or(found.sealed_with);
+                }
                 next = found.version + 1;
             }
             if records.len() < PAGE {
@@ -165,11 +170,12 @@ impl Endpoints {
     ) -> Result<(EndpointView, Option<RecordId>), EngineError> {
         let now = self.core.now();
         let mut position = self.core.log().durable_end().saturating_sub(1);
-        let mut first = None;
+        let (mut first, mut sealed_with) = (None, None);
         if !events.is_empty() {
             let expected =
                 state.as_ref().map_or(Expected::NoStream, |state| Expected::Version(state.version));
-            let records = self.records(&events, now)?;
+            let (records, data_key) = self.records(&events, state.as_ref().and_then(|s| s.data_key), now)?;
+            sealed_with = data_key;
             first = records.first().map(|record| record.id);
             let streams = vec![StreamAppend { stream: StreamName::endpoint(id), expected, records }];
             let appended = self.core.log().append(Append { recorded_at: now, streams }).await;
@@ -179,7 +185,8 @@ impl Endpoints {
             let version = state.as_ref().map_or(0, |state| state.version + 1);
             EndpointState::apply(&mut state, event, version);
         }
-        let state = state.ok_or(EngineError::NotFound)?;
+        let mut state = state.ok_or(EngineError::NotFound)?;
+        state.data_key = state.data_key.or(sealed_with);
         let view = view(id, &state, position);
         if state.deleted {
             self.live.write().remove(&id);
@@ -189,16 +196,27 @@ impl Endpoints {
         Ok((view, first))
     }
 
-    fn records(&self, events: &[EndpointEvent], now: Timestamp) -> Result<Vec<NewRecord>, EngineError> {
-        let stamp = Stamp::impersonal(None);
-        let mut entropy = self.core.entropy.lock();
-        events
+    /// The records of events, and the key that seals their credentials (OB-86): the endpoint's own, made for the first
+    /// record that holds any.
+    fn records(
+        &self,
+        events: &[EndpointEvent],
+        data_key: Option<Uuid>,
+        now: Timestamp,
+    ) -> Result<(Vec<NewRecord>, Option<Uuid>), EngineError> {
+        let encoded = events.iter().map(EndpointEvent::encode).collect::<Result<Vec<_>, _>>();
+        let encoded = encoded.map_err(|error| EngineError::LogFailed(error.to_string()))?;
+        let seals = encoded
             .iter()
-            .map(|event| {
-                let encoded = event.encode().map_err(|error| EngineError::LogFailed(error.to_string()))?;
-                Ok(record(entropy.record(now), encoded, None, stamp))
-            })
-            .collect()
+            .any(|event| personal_fields(event.event_type).is_some_and(|fields| !fields.is_empty()));
+        let data_key = match data_key {
+            None if seals => self.core.fresh_data_key()?,
+            data_key => data_key,
+        };
+        let stamp = Stamp { data_key, ..Stamp::impersonal(None) };
+        let mut entropy = self.core.entropy.lock();
+        let records = encoded.into_iter().map(|event| record(entropy.record(now), event, None, stamp));
+        Ok((records.collect(), data_key))
     }
 
     /// Creates an endpoint; a signed one's secret is returned this once (OB-92).
@@ -250,15 +268,20 @@ impl Endpoints {
         Ok((view, secret))
     }
 
-    /// Ends an endpoint for good (OB-87).
+    /// Ends an endpoint for good (OB-87); its credentials cannot be read by anybody afterwards (OB-86).
     ///
     /// # Errors
     /// [`EngineError::NotFound`], else as [`Endpoints::create`].
     pub async fn delete(&self, id: EndpointId) -> Result<Position, EngineError> {
         let _one_at_a_time = self.writing.lock().await;
         let state = self.known(id)?;
-        let event = EndpointEvent::Deleted(EndpointDeleted { at: self.core.now() });
+        let data_key = state.data_key;
+        let event = EndpointEvent::Deleted(EndpointDeleted { at: self.core.now(), data_key });
         let (view, _) = self.write(id, Some((*state).clone()), vec![event]).await?;
+        // The log says by now that the key is destroyed, so the next start does what could not be done here.
+        if let Err(error) = self.core.destroy(data_key.into_iter().collect()).await {
+            tracing::error!(endpoint = %id, %error, "the key of a deleted endpoint is destroyed at the next start");
+        }
         Ok(view.position)
     }
 

@@ -7,6 +7,7 @@ use mainspring_schemas::{
         endpoint::{EndpointSettings, SigningSecret},
     },
 };
+use uuid::Uuid;
 
 /// One endpoint, as the replay of its stream gives it.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +18,8 @@ pub struct EndpointState {
     pub secrets: Vec<SigningSecret>,
     /// Why and since when nothing is sent.
     pub disabled: Option<(String, Timestamp)>,
+    /// When it was last enabled again.
+    pub enabled_at: Option<Timestamp>,
     /// Whether it is gone for good.
     pub deleted: bool,
     /// When it was made.
@@ -25,6 +28,9 @@ pub struct EndpointState {
     pub updated_at: Timestamp,
     /// Version of its last record.
     pub version: u64,
+    /// What seals its credentials (OB-86); `None` until the first record that needs it. Stands beside the events, not in
+    /// them.
+    pub data_key: Option<Uuid>,
 }
 
 impl EndpointState {
@@ -43,10 +49,12 @@ impl EndpointState {
                 settings: created.settings.clone(),
                 secrets: created.secret.iter().cloned().collect(),
                 disabled: created.disabled.then(|| ("operator".to_owned(), created.at)),
+                enabled_at: None,
                 deleted: false,
                 created_at: created.at,
                 updated_at: created.at,
                 version,
+                data_key: None,
             });
         }
         let Some(state) = state else { return };
@@ -67,6 +75,7 @@ impl EndpointState {
             }
             EndpointEvent::Enabled(enabled) => {
                 state.disabled = None;
+                state.enabled_at = Some(enabled.at);
                 state.updated_at = enabled.at;
             }
             EndpointEvent::Deleted(_) => state.deleted = true,

@@ -196,7 +196,13 @@ impl Core {
         Ok(newest.first().and_then(|record| record.sealed_with))
     }
 
-    async fn destroy(&self, data_keys: Vec<Uuid>) -> Result<(), EngineError> {
+    /// A data key nobody has had before; `None` if payloads are not sealed.
+    pub fn fresh_data_key(&self) -> Result<Option<Uuid>, EngineError> {
+        self.shared.data_keys.as_ref().map(|keys| keys.create()).transpose().map_err(storage)
+    }
+
+    /// Destroys keys for good, those that are left.
+    pub async fn destroy(&self, data_keys: Vec<Uuid>) -> Result<(), EngineError> {
         let Some(keys) = self.shared.data_keys.clone() else { return Ok(()) };
         let destroyed = tokio::task::spawn_blocking(move || {
             let live = |id: &Uuid| !matches!(keys.find(*id), Ok(KeyState::Destroyed));

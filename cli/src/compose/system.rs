@@ -158,9 +158,10 @@ impl System {
     }
 }
 
-/// Destroys what the log says is destroyed: the last erasure may not have come so far, and the file of keys may be an
+/// Destroys what the log says is destroyed: the last erasure or deletion may not have come so far, and the file of keys may be an
 /// older one that was restored (GD-03).
 async fn keep_erased(engine: &Engine, read_models: &ReadModels) -> anyhow::Result<()> {
+    engine.destroy_keys(read_models.destroyed_endpoint_keys()?).await?;
     let mut after = None;
     loop {
         let data_keys = read_models.destroyed_keys(after, ERASED_AT_A_TIME)?;

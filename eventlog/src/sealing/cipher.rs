@@ -84,7 +84,8 @@ pub(super) fn open(
         .0
         .open_in_place(nonce_of(id), Aad::from(&bound), &mut personal)
         .map_err(|_| Unopened::Damaged)?;
-    Ok(personal::join(open, personal)?)
+    let fields = personal::personal_fields(event_type).unwrap_or_default();
+    Ok(personal::join(open, personal, fields)?)
 }
 
 /// Seals bytes that are no record, under a random nonce; `purpose` must be given again to open them.

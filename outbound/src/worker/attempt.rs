@@ -88,6 +88,7 @@ pub(super) async fn make(
         error_class: outcome.error_class.map(str::to_owned),
         secret_count,
         requeues: delivery.requeues,
+        throttled_until: outcome.endpoint_blocked_until.filter(|_| !test),
     };
     let (endpoint, contact) = (delivery.endpoint, delivery.contact);
     Message::Attempted(Box::new(Made { endpoint, contact, began, attempted, outcome, test }))

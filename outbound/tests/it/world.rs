@@ -175,7 +175,7 @@ impl World {
             description: None,
             event_types: vec!["*".to_owned()],
             kind: "webhook".to_owned(),
-            config: None,
+            ..EndpointSettings::default()
         };
         let secrets = vec![SigningSecret { secret: secret::generate([7; 32]), expires_at: None }];
         self.endpoints.lock().insert(id, Arc::new(Endpoint { settings, secrets, enabled: true }));

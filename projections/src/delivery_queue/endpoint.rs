@@ -2,12 +2,14 @@
 
 use mainspring_schemas::{
     EndpointId, Timestamp,
+    endpoint_health::EndpointHealth,
     event::{
         EndpointEvent,
         delivery::{AttemptResult, Attempted},
-        endpoint::{EndpointSettings, SigningSecret},
+        endpoint::EndpointSettings,
     },
 };
+use uuid::Uuid;
 
 /// An endpoint's row.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,10 +24,8 @@ pub struct EndpointRow {
     pub outcomes: u64,
     /// Position of the newest record that changed its queue.
     pub touched_at: u64,
-    /// Its settings.
+    /// Its settings, without credentials (OB-86).
     pub settings: EndpointSettings,
-    /// Its signing secrets, newest first.
-    pub secrets: Vec<SigningSecret>,
     /// Why it is disabled; `None` = it is enabled.
     pub disabled_reason: Option<String>,
     /// Since when.
@@ -36,16 +36,14 @@ pub struct EndpointRow {
     pub updated_at: Timestamp,
     /// When a request last succeeded (OB-79).
     pub last_delivery_at: Option<Timestamp>,
-    /// Failed attempts since the last success (OB-151).
-    pub consecutive_failures: u32,
-    /// When the first of them failed.
-    pub failing_since: Option<Timestamp>,
-    /// When the last one failed.
-    pub last_failure_at: Option<Timestamp>,
-    /// What went wrong then.
+    /// How it is doing (OB-151).
+    pub health: EndpointHealth,
+    /// What went wrong with the last attempt that failed.
     pub last_error: Option<String>,
     /// When it was deleted (OB-87).
     pub deleted_at: Option<Timestamp>,
+    /// The key that sealed its credentials and was destroyed then (OB-86).
+    pub destroyed_key: Option<Uuid>,
 }
 
 impl EndpointRow {
@@ -65,18 +63,16 @@ impl EndpointRow {
                     version,
                     outcomes: 0,
                     touched_at: position,
-                    settings: created.settings.clone(),
-                    secrets: created.secret.iter().cloned().collect(),
+                    settings: created.settings.without_credentials(),
                     disabled_reason: created.disabled.then(|| "operator".to_owned()),
                     disabled_at: created.disabled.then_some(created.at),
                     created_at: created.at,
                     updated_at: created.at,
                     last_delivery_at: None,
-                    consecutive_failures: 0,
-                    failing_since: None,
-                    last_failure_at: None,
+                    health: EndpointHealth::default(),
                     last_error: None,
                     deleted_at: None,
+                    destroyed_key: None,
                 });
             }
             (row, _) => row?,
@@ -85,11 +81,10 @@ impl EndpointRow {
         match event {
             EndpointEvent::Created(_) | EndpointEvent::TestRequested(_) => {}
             EndpointEvent::Updated(updated) => {
-                row.settings = updated.settings.clone();
+                row.settings = updated.settings.without_credentials();
                 row.updated_at = updated.at;
             }
             EndpointEvent::SecretRotated(rotated) => {
-                row.secrets.clone_from(&rotated.secrets);
                 row.updated_at = rotated.at;
             }
             EndpointEvent::Disabled(disabled) => {
@@ -101,11 +96,12 @@ impl EndpointRow {
                 // Enabling clears reason and counters (OB-152).
                 row.disabled_reason = None;
                 row.disabled_at = None;
-                row.recovered();
+                row.health.clear();
                 row.updated_at = enabled.at;
             }
             EndpointEvent::Deleted(deleted) => {
                 row.deleted_at = Some(deleted.at);
+                row.destroyed_key = deleted.data_key;
                 row.updated_at = deleted.at;
             }
         }
@@ -114,25 +110,16 @@ impl EndpointRow {
 
     /// Brings its health to where it is after an attempt (OB-151).
     pub fn attempted(&mut self, attempted: &Attempted) {
+        self.health.attempted(attempted);
         match attempted.result {
-            AttemptResult::Delivered => {
-                self.recovered();
-                // Without an answer nothing was requested: the transform chose to skip (OB-124).
-                if attempted.response_status.is_some() {
-                    self.last_delivery_at = self.last_delivery_at.max(Some(attempted.at));
-                }
+            // Without an answer nothing was requested: the transform chose to skip (OB-124).
+            AttemptResult::Delivered if attempted.response_status.is_some() => {
+                self.last_delivery_at = self.last_delivery_at.max(Some(attempted.at));
             }
+            AttemptResult::Delivered => {}
             AttemptResult::Retry { .. } | AttemptResult::Failed => {
-                self.consecutive_failures = self.consecutive_failures.saturating_add(1);
-                self.failing_since.get_or_insert(attempted.at);
-                self.last_failure_at = Some(attempted.at);
                 self.last_error.clone_from(&attempted.error);
             }
         }
-    }
-
-    fn recovered(&mut self) {
-        self.consecutive_failures = 0;
-        self.failing_since = None;
     }
 }

@@ -38,7 +38,9 @@ pub(crate) use query::{
     changed_endpoints, due, first_attempts, next_due, next_due_of, next_retry, pending_endpoints, retries,
 };
 pub use query_endpoint::{DeliveryCounts, Endpoint};
-pub(crate) use query_endpoint::{counts, endpoint, endpoint_ids, endpoint_total, endpoints};
+pub(crate) use query_endpoint::{
+    counts, destroyed_endpoint_keys, endpoint, endpoint_ids, endpoint_total, endpoints,
+};
 pub use query_letter::{DeadLetter, DeadLetterFilter};
 pub(crate) use query_letter::{dead_letter_total, dead_letters};
 pub use query_log::{Attempt, Delivery, DeliveryDetail, DeliveryFilter};

@@ -1,10 +1,10 @@
 //! Questions about endpoints (OB-170, OB-172).
 
 use mainspring_schemas::{
-    EndpointId, Timestamp,
-    event::endpoint::{EndpointSettings, SigningSecret},
+    EndpointId, Timestamp, endpoint_health::EndpointHealth, event::endpoint::EndpointSettings,
 };
 use rusqlite::{Connection, OptionalExtension, params};
+use uuid::Uuid;
 
 use super::{
     endpoint::EndpointRow,
@@ -16,7 +16,7 @@ use crate::{
     value::{count, id},
 };
 
-/// An endpoint with its secrets: never to be shown whole (OB-84, OB-86).
+/// An endpoint, without its credentials (OB-86): the engine's live view has them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Endpoint {
     /// Its id.
@@ -25,8 +25,6 @@ pub struct Endpoint {
     pub version: u64,
     /// Its settings.
     pub settings: EndpointSettings,
-    /// Its signing secrets, newest first.
-    pub secrets: Vec<SigningSecret>,
     /// Why it is disabled (`operator`, `gone`, `failing`); `None` = it is enabled.
     pub disabled_reason: Option<String>,
     /// Since when.
@@ -37,13 +35,9 @@ pub struct Endpoint {
     pub updated_at: Timestamp,
     /// When a request last succeeded.
     pub last_delivery_at: Option<Timestamp>,
-    /// Failed attempts since the last success (OB-151).
-    pub consecutive_failures: u32,
-    /// When the first of them failed (OB-152).
-    pub failing_since: Option<Timestamp>,
-    /// When the last one failed.
-    pub last_failure_at: Option<Timestamp>,
-    /// What went wrong then.
+    /// How it is doing (OB-151, OB-152).
+    pub health: EndpointHealth,
+    /// What went wrong with the last attempt that failed.
     pub last_error: Option<String>,
     /// When it was deleted; such an endpoint is in no list.
     pub deleted_at: Option<Timestamp>,
@@ -62,15 +56,12 @@ impl From<EndpointRow> for Endpoint {
             id: row.id,
             version: row.version,
             settings: row.settings,
-            secrets: row.secrets,
             disabled_reason: row.disabled_reason,
             disabled_at: row.disabled_at,
             created_at: row.created_at,
             updated_at: row.updated_at,
             last_delivery_at: row.last_delivery_at,
-            consecutive_failures: row.consecutive_failures,
-            failing_since: row.failing_since,
-            last_failure_at: row.last_failure_at,
+            health: row.health,
             last_error: row.last_error,
             deleted_at: row.deleted_at,
         }
@@ -128,6 +119,15 @@ pub(crate) fn endpoint_ids(connection: &Connection) -> Result<Vec<EndpointId>> {
         connection.prepare_cached("SELECT id FROM endpoints WHERE deleted_at IS NULL ORDER BY ordinal")?;
     let ids = statement.query_map([], |row| Ok(EndpointId(id(row, 0)?)))?;
     Ok(ids.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Keys that sealed the credentials of deleted endpoints (OB-86).
+pub(crate) fn destroyed_endpoint_keys(connection: &Connection) -> Result<Vec<Uuid>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT destroyed_key FROM endpoints WHERE destroyed_key IS NOT NULL ORDER BY ordinal",
+    )?;
+    let keys = statement.query_map([], |row| id(row, 0))?;
+    Ok(keys.collect::<rusqlite::Result<_>>()?)
 }
 
 /// Deliveries by state, of one endpoint or of all.

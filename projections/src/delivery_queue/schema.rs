@@ -11,18 +11,20 @@ CREATE TABLE endpoints (
     version              INTEGER NOT NULL,
     outcomes             INTEGER NOT NULL, -- records of its stream of outcomes
     touched_at           INTEGER NOT NULL, -- position of the newest record that changed its queue
-    settings             TEXT NOT NULL,
-    secrets              TEXT NOT NULL,
+    settings             TEXT NOT NULL, -- without credentials (OB-86)
     disabled_reason      TEXT,
     disabled_at          INTEGER,
     created_at           INTEGER NOT NULL,
     updated_at           INTEGER NOT NULL,
     last_delivery_at     INTEGER,
     consecutive_failures INTEGER NOT NULL,
+    quick_failures       INTEGER NOT NULL,
     failing_since        INTEGER,
     last_failure_at      INTEGER,
+    throttled_until      INTEGER,
     last_error           TEXT,
-    deleted_at           INTEGER
+    deleted_at           INTEGER,
+    destroyed_key        BLOB           -- what sealed its credentials
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE deliveries (
     seq              INTEGER PRIMARY KEY, -- position of the causing record, then the rank of the receiver
@@ -128,7 +130,7 @@ CREATE INDEX IF NOT EXISTS dead_letters_by_time ON dead_letters (created_at, seq
 CREATE INDEX IF NOT EXISTS dead_letters_by_id ON dead_letters (id);
 ",
     tables: &[
-        Table { name: "endpoints", key: &["id"], personal: &["settings", "secrets", "last_error"] },
+        Table { name: "endpoints", key: &["id"], personal: &["settings", "last_error"] },
         Table { name: "deliveries", key: &["seq"], personal: &["response_snippet", "last_error"] },
         Table { name: "delivery_bodies", key: &["seq"], personal: &["body"] },
         Table { name: "attempts", key: &["delivery", "n"], personal: &["response_snippet", "error"] },

@@ -2,6 +2,7 @@
 
 use mainspring_eventlog::Position;
 use mainspring_schemas::{ContactId, DeliveryId, EndpointId, RecoveryId, Timestamp};
+use uuid::Uuid;
 
 use super::ReadModels;
 use crate::{
@@ -34,6 +35,11 @@ impl ReadModels {
     /// Ids of all endpoints that are not deleted.
     pub fn endpoint_ids(&self) -> Result<Vec<EndpointId>> {
         self.ask(delivery_queue::endpoint_ids)
+    }
+
+    /// Keys that sealed the credentials of deleted endpoints: every start sees to it that they are destroyed (OB-86).
+    pub fn destroyed_endpoint_keys(&self) -> Result<Vec<Uuid>> {
+        self.ask(delivery_queue::destroyed_endpoint_keys)
     }
 
     /// Endpoints with anything pending that is not held, due now or later.

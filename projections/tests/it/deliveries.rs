@@ -130,7 +130,11 @@ fn ob_87_a_deleted_endpoint_discards_what_was_pending() {
     history.announce(0, 0);
     let first = history.order[0];
     history.outcome(first, AttemptResult::Delivered, false);
-    configure(&mut history, endpoint, &EndpointEvent::Deleted(EndpointDeleted { at: Timestamp(9) }));
+    configure(
+        &mut history,
+        endpoint,
+        &EndpointEvent::Deleted(EndpointDeleted { at: Timestamp(9), data_key: None }),
+    );
     let late = history.order[1];
     history.outcome(late, AttemptResult::Delivered, false);
     history.announce(0, 0);
@@ -165,7 +169,7 @@ fn ob_123_to_ob_127_outcomes_attempts_and_dead_letters() {
         "a repeat does nothing"
     );
     assert_eq!(read_models.due_deliveries(endpoint, next_at.plus(-1), None, 10).unwrap().len(), 1);
-    assert_eq!(read_models.endpoint(endpoint).unwrap().unwrap().consecutive_failures, 1);
+    assert_eq!(read_models.endpoint(endpoint).unwrap().unwrap().health.consecutive_failures, 1);
     let from = history.records.len();
     history.outcome(given_up, AttemptResult::Failed, false);
     history.outcome(given_up, AttemptResult::Delivered, false);
@@ -186,7 +190,7 @@ fn ob_123_to_ob_127_outcomes_attempts_and_dead_letters() {
         0
     );
     let row = read_models.endpoint(endpoint).unwrap().unwrap();
-    assert_eq!((row.consecutive_failures, row.last_delivery_at.is_some()), (0, true));
+    assert_eq!((row.health.consecutive_failures, row.last_delivery_at.is_some()), (0, true));
     assert_eq!(read_models.next_due().unwrap(), None);
 }
 

@@ -3,8 +3,10 @@
 //! The personal fields are sealed with the contact's own key. Once that key is destroyed only the rest can be read: what
 //! kind of thing happened, when, and to which bucket, stay or delivery. So every personal field has a serde default, and
 //! an erased event decodes like any other, with nothing in it that tells who it was.
+//!
+//! Credentials of endpoints are treated alike, with a key of the endpoint's own (OB-86).
 
-/// The personal fields of an event type; `None` if the type is not known here.
+/// The personal fields of an event type; `None` if the type is not known here. `a.b` is field `b` of the map in field `a`.
 pub fn personal_fields(event_type: &str) -> Option<&'static [&'static str]> {
     Some(match event_type {
         "contact.created" | "contact.restored" => &["keys", "properties"],
@@ -31,6 +33,10 @@ pub fn personal_fields(event_type: &str) -> Option<&'static [&'static str]> {
         | "delivery.expired" => &[],
         "delivery.attempted" => &["response_snippet"],
         "delivery.recovered" => &["body"],
+        "endpoint.created" => &["secret", "settings.config", "settings.headers"],
+        "endpoint.updated" => &["settings.config", "settings.headers"],
+        "endpoint.rotated" => &["secrets"],
+        "endpoint.disabled" | "endpoint.enabled" | "endpoint.deleted" | "endpoint.tested" => &[],
         _ => return None,
     })
 }
@@ -58,12 +64,19 @@ pub fn split(payload: &[u8], personal: &[&str]) -> Result<Parts, Malformed> {
     let fields = reader.map_header()?;
     let (mut open, mut sealed) = (Map::with_capacity(payload.len()), Map::with_capacity(payload.len()));
     for _ in 0..fields {
-        let start = reader.rest;
-        let name = reader.text()?;
-        reader.skip()?;
-        let entry = &start[..start.len() - reader.rest.len()];
-        if personal.iter().any(|field| field.as_bytes() == name) { &mut sealed } else { &mut open }
-            .push(entry);
+        let entry = reader.entry()?;
+        let within: Vec<&str> = personal.iter().filter_map(|field| below(field, entry.name)).collect();
+        if personal.iter().any(|field| field.as_bytes() == entry.name) {
+            sealed.push(entry.bytes);
+        } else if within.is_empty() || !entry.holds_map() {
+            open.push(entry.bytes);
+        } else {
+            let parts = split(entry.value, &within)?;
+            open.push(&[entry.name_bytes(), &parts.open].concat());
+            if let Some(personal) = parts.personal {
+                sealed.push(&[entry.name_bytes(), &personal].concat());
+            }
+        }
     }
     if !reader.rest.is_empty() {
         return Err(Malformed);
@@ -71,17 +84,39 @@ pub fn split(payload: &[u8], personal: &[&str]) -> Result<Parts, Malformed> {
     Ok(Parts { personal: (sealed.fields > 0).then(|| sealed.finish()), open: open.finish() })
 }
 
-/// Puts an encoded event together again. The order of its fields may be another one, which decoding does not mind.
+/// The rest of a path that leads into a field.
+fn below<'p>(path: &'p str, field: &[u8]) -> Option<&'p str> {
+    path.split_once('.').filter(|(first, _)| first.as_bytes() == field).map(|(_, rest)| rest)
+}
+
+/// Puts an encoded event together again; `fields` are those it was [`split`] along. The order of its fields may be
+/// another one, which decoding does not mind.
 ///
 /// # Errors
 /// [`Malformed`] if a part is not what [`split`] made.
-pub fn join(open: &[u8], personal: &[u8]) -> Result<Vec<u8>, Malformed> {
+pub fn join(open: &[u8], personal: &[u8], fields: &[&str]) -> Result<Vec<u8>, Malformed> {
     let (mut left, mut right) = (Reader { rest: open }, Reader { rest: personal });
-    let fields = left.map_header()? + right.map_header()?;
+    let (of_open, of_personal) = (left.map_header()?, right.map_header()?);
     let mut whole = Map::with_capacity(open.len() + personal.len());
-    whole.bytes.extend_from_slice(left.rest);
-    whole.bytes.extend_from_slice(right.rest);
-    whole.fields = fields;
+    if !fields.iter().any(|field| field.contains('.')) {
+        whole.bytes.extend_from_slice(left.rest);
+        whole.bytes.extend_from_slice(right.rest);
+        whole.fields = of_open + of_personal;
+        return Ok(whole.finish());
+    }
+    let mut sealed = (0..of_personal).map(|_| right.entry()).collect::<Result<Vec<_>, _>>()?;
+    for _ in 0..of_open {
+        let entry = left.entry()?;
+        match sealed.iter().position(|other| other.name == entry.name) {
+            None => whole.push(entry.bytes),
+            Some(place) => {
+                let within: Vec<&str> = fields.iter().filter_map(|field| below(field, entry.name)).collect();
+                let value = join(entry.value, sealed.swap_remove(place).value, &within)?;
+                whole.push(&[entry.name_bytes(), &value].concat());
+            }
+        }
+    }
+    sealed.iter().for_each(|entry| whole.push(entry.bytes));
     Ok(whole.finish())
 }
 
@@ -119,6 +154,24 @@ impl Map {
             }
         }
         self.bytes
+    }
+}
+
+/// One field of a map.
+struct Entry<'a> {
+    name: &'a [u8],
+    value: &'a [u8],
+    /// Name and value as they are encoded.
+    bytes: &'a [u8],
+}
+
+impl<'a> Entry<'a> {
+    fn name_bytes(&self) -> &'a [u8] {
+        &self.bytes[..self.bytes.len() - self.value.len()]
+    }
+
+    fn holds_map(&self) -> bool {
+        matches!(self.value.first(), Some(0x80..=0x8f | 0xde | 0xdf))
     }
 }
 
@@ -161,6 +214,15 @@ impl<'a> Reader<'a> {
             _ => return Err(Malformed),
         };
         self.take(length)
+    }
+
+    fn entry(&mut self) -> Result<Entry<'a>, Malformed> {
+        let start = self.rest;
+        let name = self.text()?;
+        let before = self.rest;
+        self.skip()?;
+        let left = self.rest.len();
+        Ok(Entry { name, value: &before[..before.len() - left], bytes: &start[..start.len() - left] })
     }
 
     /// Passes one value, however deep it is, without recursion.

@@ -54,6 +54,9 @@ pub struct Attempted {
     /// nothing but itself: only what that requeue asked for does (OB-160).
     #[serde(default, skip_serializing_if = "is_zero")]
     pub requeues: u32,
+    /// Until when the receiver wants nothing at all to be sent to the endpoint (OB-145).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throttled_until: Option<Timestamp>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]

@@ -45,7 +45,7 @@ pub async fn endpoint(engine: &Engine, url: String, disabled: bool) -> anyhow::R
         description: None,
         event_types: vec![BUCKET_ENTERED.to_owned()],
         kind: "webhook".to_owned(),
-        config: None,
+        ..EndpointSettings::default()
     };
     Ok(engine.endpoints().create(settings, disabled).await?.0.id)
 }

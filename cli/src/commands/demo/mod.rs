@@ -125,7 +125,7 @@ async fn subscribe(system: &System, receiver: &Receiver, address: SocketAddr) ->
         description: Some("The demo's own receiver".to_owned()),
         event_types: vec!["bucket.*".to_owned(), "contact.*".to_owned()],
         kind: "webhook".to_owned(),
-        config: None,
+        ..EndpointSettings::default()
     };
     let (_, secret) = system.engine.endpoints().create(settings, false).await?;
     let secret = secret.context("the endpoint has no secret")?;

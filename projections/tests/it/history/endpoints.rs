@@ -9,7 +9,7 @@ impl History {
             description: None,
             event_types: event_types.to_vec(),
             kind: "webhook".to_owned(),
-            config: None,
+            ..EndpointSettings::default()
         }
     }
 
@@ -45,7 +45,7 @@ impl History {
             3 | 4 => EndpointEvent::Enabled(EndpointEnabled { at }),
             5 => EndpointEvent::SecretRotated(SecretRotated { at, secrets: Vec::new() }),
             6 => EndpointEvent::TestRequested(TestRequested { at, data: object(json!({"message": "test"})) }),
-            _ => EndpointEvent::Deleted(EndpointDeleted { at }),
+            _ => EndpointEvent::Deleted(EndpointDeleted { at, data_key: None }),
         };
         let record = self.append(StreamName::endpoint(id), event.encode().unwrap());
         match event {
@@ -111,6 +111,7 @@ impl History {
             error_class: (!ok).then(|| "http".to_owned()),
             secret_count: ok.then_some(2),
             requeues,
+            throttled_until: None,
         };
         let event = DeliveryEvent::Attempted(attempted);
         self.append(StreamName::deliveries(endpoint), event.encode().unwrap());
