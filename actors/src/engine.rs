@@ -4,9 +4,11 @@ mod call;
 mod delete;
 mod erase;
 mod find;
+mod grace;
 mod history;
 mod preview;
 mod resolve;
+mod restore;
 mod start;
 mod timeline;
 mod wakes;
@@ -32,6 +34,7 @@ pub use self::{
     erase::Erased,
     history::WhyError,
     preview::{Match, Preview},
+    restore::Restoration,
     start::{Hosting, Options, StartError},
 };
 use crate::{
@@ -88,6 +91,8 @@ pub(crate) struct Core {
     pub resolver: ArbiterHandle,
     pub rules: RwLock<Arc<Rules>>,
     pub population: Arc<dyn Population>,
+    /// Whether the deleted are erased when their grace ends.
+    pub erases_after_grace: bool,
     pub entropy: parking_lot::Mutex<Entropy>,
     pub stopping: AtomicBool,
     /// Messages a shard had no room for.

@@ -1,6 +1,6 @@
 //! Ids and secrets: the one place that asks the operating system for randomness.
 
-use mainspring_schemas::{ContactId, EndpointId, KeyId, RecordId, Timestamp};
+use mainspring_schemas::{ContactId, EndpointId, KeyId, RecordId, RecoveryId, Timestamp};
 use uuid::{Builder, Uuid};
 
 /// How many random bytes are fetched at once: one system call serves many ids.
@@ -51,6 +51,11 @@ impl Entropy {
     /// A new endpoint's id, version 7.
     pub fn endpoint(&mut self, now: Timestamp) -> EndpointId {
         EndpointId(self.uuid(now))
+    }
+
+    /// A new recovery's id, version 7.
+    pub fn recovery(&mut self, now: Timestamp) -> RecoveryId {
+        RecoveryId(self.uuid(now))
     }
 
     /// A new API key's id, version 7.

@@ -24,4 +24,4 @@ pub use access::AccessKeys;
 pub use bucket::Buckets;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use endpoint::Endpoints;
-pub use engine::{Engine, EngineHealth, Erased, Hosting, Options};
+pub use engine::{Engine, EngineHealth, Erased, Hosting, Options, Restoration};

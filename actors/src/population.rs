@@ -33,6 +33,14 @@ pub trait Population: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<(Timestamp, ContactId)>, PopulationError>;
 
+    /// Contacts that are deleted and not erased, with the instant of the deletion, the longest deleted first, after the
+    /// given one of the order (CT-74).
+    async fn deleted_after(
+        &self,
+        after: Option<(Timestamp, ContactId)>,
+        limit: usize,
+    ) -> Result<Vec<(Timestamp, ContactId)>, PopulationError>;
+
     /// Every bucket that was ever defined.
     async fn buckets(&self) -> Result<Vec<BucketId>, PopulationError>;
 

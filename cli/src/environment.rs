@@ -30,6 +30,19 @@ pub fn parsed<T: FromStr>(name: &str, expected: &str) -> anyhow::Result<Option<T
     }
 }
 
+/// A value from a flag, else from a variable, else nothing. `read` says what is wrong with the variable's text.
+pub fn chosen<T>(
+    flag: Option<T>,
+    name: &str,
+    read: impl FnOnce(&str) -> Result<T, String>,
+) -> anyhow::Result<Option<T>> {
+    if flag.is_some() {
+        return Ok(flag);
+    }
+    let given = text(name).map(|text| read(&text)).transpose();
+    given.map_err(|problem| Fault::usage(format!("{name}: {problem}")).into())
+}
+
 /// A secret from `NAME`, or from the file that `NAME_FILE` names.
 pub fn secret(name: &str) -> anyhow::Result<Option<String>> {
     if let Some(value) = text(name) {

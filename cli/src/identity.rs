@@ -7,7 +7,11 @@ use mainspring_actors::{
 };
 use mainspring_http::identify::TokenKeys;
 
-use crate::{compose::DataDir, environment, exit::Fault};
+use crate::{
+    compose::DataDir,
+    environment::{self, chosen},
+    exit::Fault,
+};
 
 /// A shorter secret could be guessed (CF-20).
 const SHORTEST_SECRET: usize = 32;
@@ -50,19 +54,6 @@ fn announce_all(text: &str) -> Result<bool, String> {
 fn key_limit(text: &str) -> Result<usize, String> {
     let number = text.trim().parse().ok().filter(|number| *number > 0);
     number.ok_or_else(|| "expected a number of at least 1".to_owned())
-}
-
-/// The flag, else the variable, else nothing.
-fn chosen<T: Copy>(
-    flag: Option<T>,
-    name: &str,
-    read: impl FnOnce(&str) -> Result<T, String>,
-) -> anyhow::Result<Option<T>> {
-    if flag.is_some() {
-        return Ok(flag);
-    }
-    let given = environment::text(name).map(|text| read(&text)).transpose();
-    given.map_err(|problem| Fault::usage(format!("{name}: {problem}")).into())
 }
 
 impl IdentityArguments {

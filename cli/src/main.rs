@@ -7,6 +7,7 @@ mod compose;
 mod definitions;
 mod environment;
 mod exit;
+mod grace;
 mod identity;
 mod instant;
 mod interrupt;

@@ -50,7 +50,7 @@ pub enum Failure {
 /// Everything the next state depends on besides the answer.
 #[derive(Clone, Copy, Debug)]
 pub struct Circumstances<'a> {
-    /// Attempts made before this one.
+    /// Attempts made before this one on the current schedule.
     pub attempts_before: u32,
     /// When the outcome was known.
     pub now: Timestamp,

@@ -51,7 +51,12 @@ pub struct QueuedDelivery {
     pub position: Position,
     /// Attempts made so far.
     pub attempts: u32,
-    /// When the next attempt is due; of no meaning while `attempts` is 0, because a first attempt is due at once.
+    /// Attempts made on the current schedule: fewer than `attempts` if an operator asked for it again (OB-160).
+    pub schedule_attempts: u32,
+    /// How often an operator asked for it again; recorded with the outcome, so that the outcome of an attempt that began
+    /// before the newest request does not stand in for it.
+    pub requeues: u32,
+    /// When the next attempt is due; of no meaning for a first attempt, because that is due at once.
     pub due_at: Timestamp,
 }
 
@@ -71,7 +76,7 @@ pub enum Wanted {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FirstAfter(pub Position, pub DeliveryId);
 
-/// Where a listing of retries goes on: strictly after this delivery, by (due instant, id).
+/// Where a listing of retries goes on: strictly after this delivery, by (due instant, an order of the queue's own).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RetryAfter(pub Timestamp, pub DeliveryId);
 
@@ -102,6 +107,10 @@ pub struct HeldDelivery {
 /// * the published position never goes backwards while a worker runs (rebuild it behind a stopped worker);
 /// * when the worker starts, the queue has caught up with the log.
 ///
+/// A delivery that ended may become pending again (OB-160). Its row then comes as a retry, never as a first attempt, and
+/// never before the outcome that ended it is reflected: so the worker, which keeps its claim until then, cannot take the
+/// one for the other.
+///
 /// Only `pending` rows are listed: never terminal ones, never those of deleted endpoints. All calls are read-only and
 /// may be dropped half-way.
 #[async_trait]
@@ -113,7 +122,7 @@ pub trait DeliveryQueue: Send + Sync + 'static {
     /// endpoints with a pending delivery. May name more than that, never less.
     async fn endpoints_changed(&self, since: Option<Position>) -> Result<Vec<EndpointId>, PortError>;
 
-    /// Pending deliveries of one endpoint with no attempt so far, by (position, id), at most `limit`.
+    /// Pending deliveries of one endpoint with no attempt so far and never requeued, by (position, id), at most `limit`.
     async fn first_attempts(
         &self,
         endpoint: EndpointId,
@@ -122,8 +131,8 @@ pub trait DeliveryQueue: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<QueuedDelivery>, PortError>;
 
-    /// Pending deliveries of one endpoint with at least one attempt and due at or before `now`, by (due, id), at most
-    /// `limit`. Never asked for [`Wanted::TestsOnly`].
+    /// Pending deliveries of one endpoint with at least one attempt, or requeued, and due at or before `now`, soonest
+    /// first, at most `limit`. Never asked for [`Wanted::TestsOnly`].
     async fn retries(
         &self,
         endpoint: EndpointId,
@@ -217,6 +226,12 @@ pub trait OutcomeLog: Send + Sync + 'static {
         at: Timestamp,
         deliveries: &[DeliveryId],
     ) -> Result<Position, PortError>;
+
+    /// An attempt of a delivery begins; until [`settled`](Self::settled) nobody may requeue it (OB-160).
+    fn began(&self, _delivery: DeliveryId) {}
+
+    /// The outcome of that attempt is recorded.
+    fn settled(&self, _delivery: DeliveryId) {}
 
     /// Disables the endpoint. Once this returned, [`Endpoints::get`] shows it disabled.
     async fn disable(

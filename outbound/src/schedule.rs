@@ -11,9 +11,6 @@ pub const RETRY_AFTER_CAP_MS: i64 = 24 * 3_600_000;
 /// Longest single delay of a schedule; a longer one is a mistake.
 const LONGEST_DELAY_MS: i64 = 30 * 24 * 3_600_000;
 
-/// Longest span of time that can be set.
-const LONGEST_SPAN_MS: i64 = 365 * 24 * 3_600_000;
-
 /// Most delays of a schedule.
 const MOST_DELAYS: usize = 100;
 
@@ -87,19 +84,7 @@ fn scale(millis: i64, factor: f64) -> i64 {
     (millis as f64 * factor) as i64
 }
 
-/// Reads a span of time such as `72h` or `5d`, or `0`; in milliseconds, at most a year.
-pub fn parse_span(text: &str) -> Option<i64> {
-    if text == "0" {
-        return Some(0);
-    }
-    parse_millis(text).filter(|span| *span <= LONGEST_SPAN_MS)
-}
-
 fn parse_delay(text: &str) -> Option<i64> {
-    parse_millis(text).filter(|delay| *delay <= LONGEST_DELAY_MS)
-}
-
-fn parse_millis(text: &str) -> Option<i64> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
     let unit_ms = match unit {
@@ -110,7 +95,8 @@ fn parse_millis(text: &str) -> Option<i64> {
         "d" => 24 * 3_600_000,
         _ => return None,
     };
-    number.parse::<i64>().ok()?.checked_mul(unit_ms)
+    let millis = number.parse::<i64>().ok()?.checked_mul(unit_ms)?;
+    (millis <= LONGEST_DELAY_MS).then_some(millis)
 }
 
 /// What a receiver asks for with `Retry-After`: milliseconds from `now`, at most 24 hours. `None` if it is unreadable

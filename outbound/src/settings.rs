@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
+use mainspring_schemas::duration::DurationSpec;
 use url::Url;
 
 use crate::{
@@ -28,6 +29,10 @@ pub struct Settings {
     pub policy: Policy,
     /// Further certificate authorities, PEM (OB-116).
     pub ca_file: Option<PathBuf>,
+    /// How long deliveries stay readable that were delivered or discarded (OB-163).
+    pub retention: Duration,
+    /// How long failed ones do.
+    pub failed_retention: Duration,
     /// How long deliveries to a disabled endpoint are held, in milliseconds; 0 = not at all (OB-88).
     pub hold_ms: i64,
     /// After how many milliseconds of nothing but failures an endpoint is disabled; 0 = never (OB-152).
@@ -75,12 +80,16 @@ const HOLD: &str = "OUTBOUND_WEBHOOK_HOLD";
 const AUTO_DISABLE_AFTER: &str = "OUTBOUND_WEBHOOK_AUTO_DISABLE_AFTER";
 const ALERT_URL: &str = "OPERATIONS_ALERT_URL";
 const PROXY_URL: &str = "OUTBOUND_PROXY_URL";
+const RETENTION: &str = "OUTBOUND_WEBHOOK_RETENTION";
+const FAILED_RETENTION: &str = "OUTBOUND_WEBHOOK_FAILED_RETENTION";
 
 /// Three days.
 const DEFAULT_HOLD_MS: i64 = 72 * 3_600_000;
 
 /// Five days.
 const DEFAULT_AUTO_DISABLE_MS: i64 = 5 * 24 * 3_600_000;
+
+const DAY_SECONDS: u64 = 86_400;
 
 impl Default for Settings {
     fn default() -> Self {
@@ -91,7 +100,7 @@ impl Default for Settings {
 
 impl Settings {
     /// The names of all variables read here.
-    pub const VARIABLES: [&'static str; 17] = [
+    pub const VARIABLES: [&'static str; 19] = [
         TIMEOUT,
         SCHEDULE,
         MAX_ATTEMPTS,
@@ -109,6 +118,8 @@ impl Settings {
         AUTO_DISABLE_AFTER,
         ALERT_URL,
         PROXY_URL,
+        RETENTION,
+        FAILED_RETENTION,
     ];
 
     /// Reads all variables through `lookup`; an empty value is an unset one (CF-02).
@@ -146,6 +157,8 @@ impl Settings {
             capture_body: reader.switch(CAPTURE_BODY, problems).unwrap_or(true),
             policy,
             ca_file: reader.text(CA_FILE).map(PathBuf::from),
+            retention: reader.span(RETENTION, 30, problems),
+            failed_retention: reader.span(FAILED_RETENTION, 90, problems),
         }
     }
 }
@@ -171,7 +184,11 @@ fn read_schedule(reader: &Reader<'_>, problems: &mut Vec<InvalidSetting>) -> Sch
 }
 
 fn read_span(text: &str) -> Result<i64, &'static str> {
-    schedule::parse_span(text.trim()).ok_or("expected a span of time such as 72h or 5d, at most 365d, or 0")
+    match text.trim() {
+        "0" => Ok(0),
+        text => text.parse::<DurationSpec>().map(|span| span.millis()),
+    }
+    .map_err(|_| "expected a length of time such as 72h or 5d, or 0")
 }
 
 /// A proxy is the operator's own: it may stand anywhere and need a password.
@@ -220,6 +237,22 @@ impl Reader<'_> {
         self.parsed(variable, read, problems)
     }
 
+    /// A length of time, longer than nothing; a number of days if unset.
+    fn span(
+        &self,
+        variable: &'static str,
+        default_days: u64,
+        problems: &mut Vec<InvalidSetting>,
+    ) -> Duration {
+        let read = |text: &str| {
+            let span = text.trim().parse::<DurationSpec>().ok();
+            let millis = span.and_then(|span| u64::try_from(span.millis()).ok()).filter(|millis| *millis > 0);
+            millis.map(Duration::from_millis).ok_or("expected a length of time such as 12h, 30d or 4w")
+        };
+        let default = Duration::from_secs(default_days * DAY_SECONDS);
+        self.parsed(variable, read, problems).unwrap_or(default)
+    }
+
     fn switch(&self, variable: &'static str, problems: &mut Vec<InvalidSetting>) -> Option<bool> {
         let read = |text: &str| match text.trim() {
             "true" => Ok(true),
@@ -248,6 +281,15 @@ mod tests {
         assert_eq!(settings.timeout, Duration::from_secs(15));
         let Schedule::Delays(delays) = settings.schedule else { panic!("the default is a schedule") };
         assert_eq!((delays.len(), delays.iter().sum::<i64>()), (9, 272_105_000));
+    }
+
+    #[test]
+    fn ob_163_retention_is_thirty_and_ninety_days() {
+        let days = |days: u64| Duration::from_secs(days * DAY_SECONDS);
+        let settings = read(&[]).unwrap();
+        assert_eq!((settings.retention, settings.failed_retention), (days(30), days(90)));
+        assert_eq!(read(&[(RETENTION, "1w")]).unwrap().retention, days(7));
+        assert!(read(&[(FAILED_RETENTION, "0s")]).is_err());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
 use mainspring_schemas::{Timestamp, event::endpoint::SigningSecret};
+use reqwest::header::{HeaderMap, HeaderValue};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
@@ -29,6 +30,13 @@ pub fn sign(keys: &[Key], message: &str, unix_seconds: i64, body: &[u8]) -> Stri
         STANDARD.encode_string(mac(key, message, unix_seconds, body), &mut header);
     }
     header
+}
+
+/// How many secrets signed a request (OB-181).
+pub fn count(headers: &HeaderMap) -> u8 {
+    let signatures = headers.get(SIGNATURE_HEADER).map_or(&[][..], HeaderValue::as_bytes);
+    let entries = signatures.split(|byte| *byte == b' ').filter(|entry| !entry.is_empty());
+    u8::try_from(entries.count()).unwrap_or(u8::MAX)
 }
 
 /// The keys that sign at `now`, newest first: a secret signs until its end (OB-94).

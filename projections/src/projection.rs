@@ -60,8 +60,7 @@ impl Projection {
     /// Version of its tables and of what its projector makes; another one stored means: rebuild.
     pub fn schema_version(self) -> u32 {
         match self {
-            Self::DeliveryQueue => 3,
-            Self::Contacts => 2,
+            Self::Contacts | Self::DeliveryQueue => 3,
             Self::Memberships | Self::BucketStatistics => 1,
         }
     }

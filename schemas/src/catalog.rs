@@ -10,18 +10,18 @@ pub const OUTBOUND_TYPES: [&str; 15] = [
     CONTACT_CREATED,
     CONTACT_UPDATED,
     CONTACT_DELETED,
-    "contact.unsubscribed",
-    "email.sent",
-    "email.delivered",
-    "email.opened",
-    "email.clicked",
-    "email.action",
-    "email.bounced",
-    "email.complained",
-    "journey.completed",
+    CONTACT_UNSUBSCRIBED,
+    EMAIL_SENT,
+    EMAIL_DELIVERED,
+    EMAIL_OPENED,
+    EMAIL_CLICKED,
+    EMAIL_ACTION,
+    EMAIL_BOUNCED,
+    EMAIL_COMPLAINED,
+    JOURNEY_COMPLETED,
     BUCKET_ENTERED,
     BUCKET_LEFT,
-    "link.clicked",
+    LINK_CLICKED,
 ];
 
 /// Types beyond the documented ones, after them in every list. Whoever subscribes by pattern gets them too.
@@ -38,6 +38,26 @@ pub const CONTACT_CREATED: &str = "contact.created";
 pub const CONTACT_UPDATED: &str = "contact.updated";
 /// A contact was deleted.
 pub const CONTACT_DELETED: &str = "contact.deleted";
+/// Someone opted out.
+pub const CONTACT_UNSUBSCRIBED: &str = "contact.unsubscribed";
+/// A provider took a mail.
+pub const EMAIL_SENT: &str = "email.sent";
+/// A mail arrived.
+pub const EMAIL_DELIVERED: &str = "email.delivered";
+/// A mail was opened.
+pub const EMAIL_OPENED: &str = "email.opened";
+/// A link in a mail was followed.
+pub const EMAIL_CLICKED: &str = "email.clicked";
+/// A confirmed answer in a mail.
+pub const EMAIL_ACTION: &str = "email.action";
+/// A mail came back.
+pub const EMAIL_BOUNCED: &str = "email.bounced";
+/// A mail was called unwanted.
+pub const EMAIL_COMPLAINED: &str = "email.complained";
+/// A run of a journey came to its end.
+pub const JOURNEY_COMPLETED: &str = "journey.completed";
+/// A tracked link outside of mail was followed.
+pub const LINK_CLICKED: &str = "link.clicked";
 /// A contact became part of another one (MC-45).
 pub const CONTACT_MERGED: &str = "contact.merged";
 /// An announced join.
@@ -48,6 +68,21 @@ pub const BUCKET_LEFT: &str = "bucket.left";
 pub const BUCKET_REACTION: &str = "bucket.reaction";
 /// Reaches an endpoint only by the test route; cannot be subscribed to (OB-02).
 pub const WEBHOOK_TEST: &str = "webhook.test";
+
+/// Types whose producers are not part of this version: they can be subscribed to, their schemas are published, and
+/// nothing of this version causes them.
+pub const WITHOUT_PRODUCER: [&str; 10] = [
+    CONTACT_UNSUBSCRIBED,
+    EMAIL_SENT,
+    EMAIL_DELIVERED,
+    EMAIL_OPENED,
+    EMAIL_CLICKED,
+    EMAIL_ACTION,
+    EMAIL_BOUNCED,
+    EMAIL_COMPLAINED,
+    JOURNEY_COMPLETED,
+    LINK_CLICKED,
+];
 
 /// Whether a subscription text is in order: a type that can be subscribed to, `*`, or `<group>.*` (OB-73).
 pub fn is_subscription(pattern: &str) -> bool {

@@ -11,7 +11,7 @@ use crate::{
     StreamName,
     event::{
         AccessEvent, BucketEvent, ContactEvent, DeliveryEvent, DomainEvent, EndpointEvent, IdentityEvent,
-        access, bucket, contact, delivery, endpoint, identity,
+        access, bucket, contact, delivery, endpoint, identity, redelivery,
     },
 };
 
@@ -125,6 +125,7 @@ family! { ContactEvent, "contact",
     "contact.conflict" => IdentityConflict(contact::IdentityConflict);
     "contact.erased" => Erased(contact::Erased);
     "contact.deleted" => Deleted(contact::Deleted);
+    "contact.restored" => Restored(contact::Restored);
     "contact.looked" => Looked(contact::Looked);
 }
 
@@ -156,6 +157,12 @@ family! { DeliveryEvent, "deliveries",
     "delivery.attempted" => Attempted(delivery::Attempted);
     "delivery.requeued" => Requeued(delivery::Requeued);
     "delivery.discarded" => Discarded(delivery::Discarded);
+    "delivery.recovery-started" => RecoveryStarted(redelivery::RecoveryStarted);
+    "delivery.recovered" => Recovered(redelivery::Recovered);
+    "delivery.recovery-advanced" => RecoveryAdvanced(redelivery::RecoveryAdvanced);
+    "delivery.recovery-ended" => RecoveryEnded(redelivery::RecoveryEnded);
+    "delivery.letter-discarded" => LetterDiscarded(redelivery::LetterDiscarded);
+    "delivery.expired" => Expired(redelivery::Expired);
 }
 
 family! { AccessEvent, "access",

@@ -116,6 +116,8 @@ mod tests {
             response_snippet: None,
             error: None,
             error_class: (!ok).then(|| "server_error".to_owned()),
+            secret_count: None,
+            requeues: 0,
             throttled_until: None,
         }
     }

@@ -14,11 +14,14 @@ pub mod event;
 pub mod expression;
 pub mod id;
 pub mod identity;
+pub mod outbound_event;
 pub mod properties;
 pub mod stream;
 pub mod time;
 
-pub use id::{BucketId, ContactId, DeliveryId, EndpointId, KeyId, MessageId, RecordId, StayId};
+pub use id::{
+    BucketId, ContactId, DeliveryId, EndpointId, KeyId, MessageId, RecordId, RecoveryId, SourceId, StayId,
+};
 pub use properties::Properties;
 pub use stream::StreamName;
 pub use time::Timestamp;

@@ -9,13 +9,13 @@
 use std::{collections::BTreeSet, path::PathBuf};
 
 use mainspring_schemas::{
-    BucketId, ContactId, DeliveryId, KeyId, RecordId, StayId, StreamName, Timestamp,
+    BucketId, ContactId, DeliveryId, KeyId, RecordId, RecoveryId, SourceId, StayId, StreamName, Timestamp,
     codec::{self, Encoded, personal},
     criteria::Criteria,
     definition::BucketDefinition,
     event::{
         AccessEvent, BucketEvent, ContactEvent, DeliveryEvent, DomainEvent, EndpointEvent, IdentityEvent,
-        access, bucket, contact, delivery, endpoint, identity,
+        access, bucket, contact, delivery, endpoint, identity, redelivery,
     },
     identity::KeyKind,
 };
@@ -41,7 +41,7 @@ fn stay() -> StayId {
 }
 
 fn keys() -> Vec<contact::AttachedKey> {
-    KeyKind::ALL
+    [KeyKind::External, KeyKind::Email, KeyKind::Discord, KeyKind::Anonymous]
         .into_iter()
         .map(|kind| contact::AttachedKey {
             kind,
@@ -177,6 +177,14 @@ fn contact_events() -> Vec<ContactEvent> {
             former: vec![contact_id(3)],
         }),
         ContactEvent::Deleted(contact::Deleted { at: AT, reason: "deleted".into() }),
+        ContactEvent::Restored(contact::Restored {
+            at: AT,
+            keys: keys(),
+            properties: properties(),
+            first_seen_at: AT.plus(-3),
+            last_seen_at: AT.plus(-2),
+            created_at: AT.plus(-3),
+        }),
         ContactEvent::Looked(contact::Looked { at: AT }),
     ]
 }
@@ -259,15 +267,50 @@ fn delivery_events() -> Vec<DeliveryEvent> {
         response_snippet: Some("busy".into()),
         error: Some("HTTP 503".into()),
         error_class: Some("http".into()),
+        secret_count: None,
+        requeues: 0,
         throttled_until: None,
     };
-    let delivery = DeliveryId(Uuid::from_u128(1));
+    let (delivery, recovery) = (DeliveryId(Uuid::from_u128(1)), RecoveryId(Uuid::from_u128(4)));
     let cause = delivery::RequeueCause::Retry;
     let reason = delivery::DiscardReason::Held;
     vec![
         DeliveryEvent::Attempted(attempted),
-        DeliveryEvent::Requeued(delivery::Requeued { at: AT, delivery, cause }),
+        DeliveryEvent::Requeued(delivery::Requeued { at: AT, delivery, cause, recovery: None }),
         DeliveryEvent::Discarded(delivery::Discarded { at: AT, delivery, reason }),
+        DeliveryEvent::RecoveryStarted(redelivery::RecoveryStarted {
+            at: AT,
+            recovery,
+            since: AT.plus(-5000),
+            until: AT,
+            statuses: vec!["failed".into()],
+            event_types: vec!["bucket.*".into()],
+            include_missed: true,
+            matched: 3,
+            end: 77,
+        }),
+        DeliveryEvent::Recovered(redelivery::Recovered {
+            at: AT,
+            recovery,
+            source: RecordId(Uuid::from_u128(9)),
+            event_type: "bucket.entered".into(),
+            contact: Some(contact_id(1)),
+            body: "{}".into(),
+        }),
+        DeliveryEvent::RecoveryAdvanced(redelivery::RecoveryAdvanced {
+            at: AT,
+            recovery,
+            through: 70,
+            queued: 2,
+            missed: 1,
+        }),
+        DeliveryEvent::RecoveryEnded(redelivery::RecoveryEnded { at: AT, recovery }),
+        DeliveryEvent::LetterDiscarded(redelivery::LetterDiscarded { at: AT, delivery }),
+        DeliveryEvent::Expired(redelivery::Expired {
+            at: AT,
+            ended_until: AT.plus(-5000),
+            failed_until: AT.plus(-9000),
+        }),
     ]
 }
 
@@ -458,31 +501,88 @@ fn later_fields() -> Vec<(&'static str, StreamName, DomainEvent, Encoded)> {
         response_snippet: None,
         error: Some("HTTP 429".into()),
         error_class: Some("throttled".into()),
+        secret_count: None,
+        requeues: 0,
         throttled_until: Some(AT.plus(120_000)),
     })];
     let of_endpoint = |event: EndpointEvent| {
         let encoded = event.encode().unwrap();
         ("limits", StreamName::new("endpoint-1"), DomainEvent::Endpoint(event), encoded)
     };
-    let of_delivery = |event: DeliveryEvent| {
-        let encoded = event.encode().unwrap();
-        ("limits", StreamName::new("deliveries-1"), DomainEvent::Delivery(event), encoded)
-    };
-    let of_contact = |event: ContactEvent| {
-        let encoded = event.encode().unwrap();
-        ("reactions", StreamName::new("contact-1"), DomainEvent::Contact(event), encoded)
+    let of_a_source = [
+        ContactEvent::KeysAttached(contact::KeysAttached {
+            at: AT,
+            keys: vec![contact::AttachedKey {
+                kind: KeyKind::Provider,
+                value: "stripe:cus_9".into(),
+                primary: false,
+                via: contact::Via::Attached,
+            }],
+        }),
+        ContactEvent::EventRecorded(contact::EventRecorded {
+            name: "invoice.payment_failed".into(),
+            occurred_at: AT,
+            at: AT.plus(5),
+            properties: properties(),
+            source: contact::Source::Webhook(SourceId::new("stripe").unwrap()),
+            idempotency: Some(contact::Idempotency { key: "evt_1".into(), request: 7 }),
+        }),
+    ];
+    let of_contact = |name: &'static str| {
+        move |event: ContactEvent| {
+            let encoded = event.encode().unwrap();
+            (name, StreamName::new("contact-1"), DomainEvent::Contact(event), encoded)
+        }
     };
     let of_bucket = |event: BucketEvent| {
         let encoded = event.encode().unwrap();
         ("reactions", StreamName::new("bucket-1"), DomainEvent::Bucket(event), encoded)
     };
+    let of_endpoint = |event: EndpointEvent| {
+        let encoded = event.encode().unwrap();
+        ("limits", StreamName::new("endpoint-1"), DomainEvent::Endpoint(event), encoded)
+    };
+    let of_delivery = |name: &'static str| {
+        move |event: DeliveryEvent| {
+            let encoded = event.encode().unwrap();
+            (name, StreamName::new("deliveries-1"), DomainEvent::Delivery(event), encoded)
+        }
+    };
+    let contact_events = contact_events.into_iter().map(of_contact("reactions"));
+    let of_a_source = of_a_source.into_iter().map(of_contact("source"));
     contact_events
-        .into_iter()
-        .map(of_contact)
+        .chain(of_a_source)
         .chain(bucket_events.into_iter().map(of_bucket))
+        .chain(requeued_events().into_iter().map(of_delivery("requeues")))
         .chain(endpoint_events.into_iter().map(of_endpoint))
-        .chain(delivery_events.into_iter().map(of_delivery))
+        .chain(delivery_events.into_iter().map(of_delivery("limits")))
         .collect()
+}
+
+fn requeued_events() -> [DeliveryEvent; 2] {
+    let delivery = DeliveryId(Uuid::from_u128(1));
+    [
+        DeliveryEvent::Attempted(delivery::Attempted {
+            at: AT,
+            delivery,
+            attempt: 3,
+            result: delivery::AttemptResult::Delivered,
+            duration_ms: 12,
+            response_status: Some(200),
+            response_snippet: None,
+            error: None,
+            error_class: None,
+            secret_count: Some(2),
+            requeues: 1,
+            throttled_until: None,
+        }),
+        DeliveryEvent::Requeued(delivery::Requeued {
+            at: AT,
+            delivery,
+            cause: delivery::RequeueCause::Recovery,
+            recovery: Some(RecoveryId(Uuid::from_u128(4))),
+        }),
+    ]
 }
 
 #[test]

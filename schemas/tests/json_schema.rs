@@ -4,7 +4,10 @@
 
 use std::{fs, path::PathBuf};
 
-use mainspring_schemas::definition::{bucket_schema, criteria_schema, load_file};
+use mainspring_schemas::{
+    definition::{bucket_schema, criteria_schema, load_file},
+    outbound_event::envelope_schema,
+};
 use serde_json::{Value, json};
 
 fn root() -> PathBuf {
@@ -35,6 +38,11 @@ fn the_bucket_schema_is_up_to_date() {
 #[test]
 fn the_criteria_schema_is_up_to_date() {
     check("criteria.schema.json", &criteria_schema());
+}
+
+#[test]
+fn the_envelope_schema_is_up_to_date() {
+    check("envelope.schema.json", &envelope_schema());
 }
 
 /// All files below `examples`, with their text.

@@ -22,6 +22,7 @@ impl Lens {
                 | "contact.event"
                 | "contact.absorbed"
                 | "contact.deleted"
+                | "contact.restored"
         )
     }
 
@@ -50,7 +51,9 @@ impl Lens {
                 self.narrow_merge(&mut absorbed);
                 Some(ContactEvent::Absorbed(absorbed))
             }
-            ContactEvent::KeysAttached(_) | ContactEvent::Deleted(_) => Some(event),
+            ContactEvent::KeysAttached(_) | ContactEvent::Deleted(_) | ContactEvent::Restored(_) => {
+                Some(event)
+            }
             _ => None,
         }
     }

@@ -57,6 +57,8 @@ pub struct Backtest {
     lens: Lens,
     period: Period,
     contacts: HashMap<ContactId, Replay>,
+    /// Those who are deleted and may be restored.
+    deleted: HashMap<ContactId, Replay>,
     /// Who is a member by the definitions that were in force, under the same id.
     recorded: Members,
     figures: Figures,
@@ -78,6 +80,7 @@ impl Backtest {
             lens,
             period,
             contacts: HashMap::new(),
+            deleted: HashMap::new(),
             recorded,
             figures: Figures::new(period.from),
             oldest: None,
@@ -128,10 +131,21 @@ impl Backtest {
         let Some(event) = self.lens.narrow(event) else { return };
         let transitions = match event {
             ContactEvent::Absorbed(absorbed) => self.merge(contact, moment, *absorbed, tell),
-            ContactEvent::Deleted(_) => match self.contacts.remove(&contact) {
-                Some(mut replay) => replay.delete(&self.rules, moment),
-                None => return,
-            },
+            ContactEvent::Deleted(deleted) => {
+                self.deleted.remove(&contact);
+                let Some(mut replay) = self.contacts.remove(&contact) else { return };
+                let transitions = replay.delete(&self.rules, moment);
+                if !deleted.erases() {
+                    self.deleted.insert(contact, replay);
+                }
+                transitions
+            }
+            ContactEvent::Restored(restored) => {
+                let Some(mut replay) = self.deleted.remove(&contact) else { return };
+                let transitions = replay.restore(&self.rules, moment, restored);
+                self.contacts.insert(contact, replay);
+                transitions
+            }
             event => self.contacts.entry(contact).or_insert_with(|| Replay::new(contact)).input(
                 &self.rules,
                 moment,

@@ -93,9 +93,22 @@ pub fn apply(state: &mut ContactState, event: &ContactEvent, meta: Meta) {
         }
         ContactEvent::Absorbed(absorbed) => absorb(state, absorbed),
         ContactEvent::MergedInto(merged) => state.fate = Fate::MergedInto(merged.survivor),
-        ContactEvent::Erased(_) | ContactEvent::Deleted(_) => {
-            state.fate = Fate::Deleted;
+        ContactEvent::Erased(_) => {
+            state.fate = Fate::Erased;
             state.agenda.clear();
+        }
+        ContactEvent::Deleted(deleted) => {
+            // The last word of an erasure undoes nothing of it.
+            if state.fate != Fate::Erased {
+                state.fate = Fate::Deleted(deleted.at);
+            }
+            state.agenda.clear();
+        }
+        ContactEvent::Restored(restored) => {
+            state.fate = Fate::Live;
+            state.keys.clear();
+            attach(state, &restored.keys, restored.at);
+            state.updated_at = restored.at;
         }
         ContactEvent::IdentityConflict(conflict) => state.conflicts.push((conflict.kind, conflict.other)),
         ContactEvent::Reacted(_) | ContactEvent::Announced(_) | ContactEvent::Looked(_) => {}
@@ -113,7 +126,7 @@ fn record(state: &mut ContactState, event: &EventRecorded, id: RecordId) {
     }
     if let Some(idempotency) = &event.idempotency {
         state.remember(Remembered {
-            digest: digest_of(&idempotency.key),
+            digest: digest_of(&idempotency.key, event.source.origin()),
             event: id,
             request: idempotency.request,
         });

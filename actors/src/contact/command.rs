@@ -46,6 +46,15 @@ pub struct Policy {
     pub email_update: EmailUpdate,
     /// Whether every change is announced, not only explicit management (OB-41).
     pub announce_all: bool,
+    /// For how long a deletion can be undone, in milliseconds (CT-74); with 0 whoever is deleted is erased at once.
+    pub delete_grace: i64,
+}
+
+impl Policy {
+    /// When the grace of a deletion ends: until then it can be undone, from then on the person is to be erased.
+    pub fn grace_end(&self, deleted_at: Timestamp) -> Timestamp {
+        deleted_at.plus(self.delete_grace)
+    }
 }
 
 impl Default for Policy {
@@ -56,6 +65,7 @@ impl Default for Policy {
             merges: MergePolicy::default(),
             email_update: EmailUpdate::default(),
             announce_all: false,
+            delete_grace: 30 * 86_400_000,
         }
     }
 }
@@ -131,6 +141,8 @@ pub enum Command {
     Delete,
     /// Erase the person (GD-03), also one who is deleted already.
     Erase(Erasure),
+    /// Undo the deletion (GD-02). Of its keys it gets back these.
+    Restore(Vec<IdentityKey>),
 }
 
 /// What a turn answers.
@@ -166,6 +178,8 @@ pub enum Outcome {
     Looked,
     /// It is deleted.
     Deleted,
+    /// It lives again.
+    Restored,
 }
 
 /// Result of a turn: what to append, and what to answer once that is durable.

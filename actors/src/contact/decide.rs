@@ -70,9 +70,13 @@ pub fn decide(
     let mut progress = Progress::new(state, turn, ids);
     let elsewhere = match progress.state.fate {
         Fate::MergedInto(survivor) => Some(Outcome::Moved(survivor)),
-        Fate::Deleted if !matches!(command, Command::Erase(_)) => Some(Outcome::Gone),
+        Fate::Deleted(_) if !matches!(command, Command::Erase(_) | Command::Restore(_)) => {
+            Some(Outcome::Gone)
+        }
+        Fate::Erased if !matches!(command, Command::Erase(_)) => Some(Outcome::Gone),
         Fate::Absent if !matches!(command, Command::Call(_)) => Some(Outcome::Gone),
-        Fate::Absent | Fate::Live | Fate::Deleted => None,
+        Fate::Live if matches!(command, Command::Restore(_)) => Some(Outcome::Unresolved),
+        Fate::Absent | Fate::Live | Fate::Deleted(_) | Fate::Erased => None,
     };
     let (outcome, unused) = match (elsewhere, command) {
         (Some(outcome), Command::Call(call)) => (outcome, Some(call)),
@@ -85,6 +89,7 @@ pub fn decide(
         (None, Command::Wake | Command::Meet) => (progress.look(), None),
         (None, Command::Delete) => (progress.delete(), None),
         (None, Command::Erase(erasure)) => (progress.erase(erasure), None),
+        (None, Command::Restore(keys)) => (progress.restore_with(&keys), None),
     };
     let Progress { state, events, causes, entered, left, .. } = progress;
     if !events.is_empty() {
@@ -238,7 +243,7 @@ impl Progress<'_> {
     /// A repeat is recognized before anything else happens (IG-12, IG-21).
     fn duplicate(&self, call: &Call) -> Option<Outcome> {
         let event = call.event.as_ref()?;
-        let digest = digest_of(event.idempotency_key.as_ref()?);
+        let digest = digest_of(event.idempotency_key.as_ref()?, event.source.origin());
         let known = self
             .state
             .remembered(digest)
@@ -273,11 +278,14 @@ impl Progress<'_> {
                 self.turn.rules.touched_by_property(name, touched);
             }
         }
-        let request = event.request;
+        let (request, now) = (event.request, self.turn.now);
+        let occurred_at = event.occurred_at.unwrap_or(now);
+        // A provider's clock that is ahead moves nothing into the future (WS-51); an application may mean it (IG-25).
+        let occurred_at = if event.source.origin().is_some() { occurred_at.min(now) } else { occurred_at };
         self.emit(ContactEvent::EventRecorded(EventRecorded {
             name: event.name,
-            occurred_at: event.occurred_at.unwrap_or(self.turn.now),
-            at: self.turn.now,
+            occurred_at,
+            at: now,
             properties: event.properties,
             source: event.source,
             idempotency: event.idempotency_key.map(|key| Idempotency { key, request }),

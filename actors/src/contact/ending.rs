@@ -1,15 +1,17 @@
-//! How a contact ends: deleted (CT-70) or erased (GD-03).
+//! How a contact ends: deleted (CT-70) or erased (GD-03); and how a deletion is undone (GD-02).
 
 use mainspring_schemas::{
     BucketId,
-    catalog::CONTACT_DELETED,
-    event::contact::{ContactEvent, Deleted, Erased, LeaveReason, TransitionSource},
+    catalog::{CONTACT_CREATED, CONTACT_DELETED},
+    event::contact::{AttachedKey, ContactEvent, Deleted, Erased, LeaveReason, Restored, TransitionSource},
+    identity::IdentityKey,
 };
 use serde_json::json;
 
 use super::{
     command::{Erasure, Outcome},
     decide::Progress,
+    state::{ContactState, Fate, HeldKey},
 };
 
 impl Progress<'_> {
@@ -28,18 +30,47 @@ impl Progress<'_> {
     }
 
     /// What is told of it names the contact by its id alone (GD-07): a mirror knows it by that, and nobody else learns
-    /// who it was.
+    /// who it was. Of one who was deleted before the world knows already (CT-73).
     pub(super) fn erase(&mut self, erasure: Erasure) -> Outcome {
+        let ends = self.state.fate == Fate::Live;
         self.end_all_stays();
         let at = self.turn.now;
         let Erasure { data_keys, former } = erasure;
         self.emit(ContactEvent::Erased(Erased { at, data_keys, former }));
-        let data = json!({
-            "id": self.turn.contact, "externalId": null, "email": null, "reason": "erased",
-        });
-        self.announced(CONTACT_DELETED, data);
+        if ends {
+            let data = json!({
+                "id": self.turn.contact, "externalId": null, "email": null, "reason": "erased",
+            });
+            self.announced(CONTACT_DELETED, data);
+        }
         self.emit(ContactEvent::Deleted(Deleted { at, reason: "erased".into() }));
         Outcome::Deleted
+    }
+
+    /// Undoes the deletion. Of the keys it had only `free` come back.
+    pub(super) fn restore_with(&mut self, free: &[IdentityKey]) -> Outcome {
+        let restored = Restored {
+            at: self.turn.now,
+            keys: keys_again(self.state, free),
+            properties: self.state.properties.clone(),
+            first_seen_at: self.state.first_seen_at,
+            last_seen_at: self.state.last_seen_at,
+            created_at: self.state.created_at,
+        };
+        self.restore(restored);
+        Outcome::Restored
+    }
+
+    /// The contact goes on as of now. Its stays had ended, so every bucket is decided anew, as if something had touched
+    /// it; receivers, who were told of a deletion, are told of a contact that came into being.
+    pub(super) fn restore(&mut self, restored: Restored) {
+        let rules = self.turn.rules;
+        self.emit(ContactEvent::Restored(restored));
+        // Whatever came into force meanwhile is decided here and not back-filled.
+        self.state.agenda_revision = Some(rules.revision);
+        self.candidates((0_u32..).take(rules.rules.len()).collect());
+        self.catch_up();
+        self.announce(CONTACT_CREATED);
     }
 
     /// Silently (BK-244).
@@ -53,4 +84,18 @@ impl Progress<'_> {
             self.end_stay(&bucket, &name, TransitionSource::Event, LeaveReason::Deleted, now, false);
         }
     }
+}
+
+/// The keys that come back, in the order they came. If the primary one of a kind does not, the oldest one does in its
+/// place.
+fn keys_again(state: &ContactState, free: &[IdentityKey]) -> Vec<AttachedKey> {
+    let again: Vec<&HeldKey> = state.keys.iter().filter(|held| free.contains(&held.key)).collect();
+    let first_of_kind =
+        |index: usize| again[..index].iter().all(|held| held.key.kind != again[index].key.kind);
+    let keys = again.iter().enumerate().map(|(index, held)| {
+        let has_primary = again.iter().any(|other| other.primary && other.key.kind == held.key.kind);
+        let primary = if has_primary { held.primary } else { first_of_kind(index) };
+        AttachedKey { kind: held.key.kind, value: held.key.value.clone(), primary, via: held.via }
+    });
+    keys.collect()
 }

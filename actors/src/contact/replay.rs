@@ -1,6 +1,6 @@
 //! A contact's past decided anew, by rules that need not be those of the time.
 //!
-//! What came from outside (keys, properties, events, merges, the deletion) is taken from the contact's records; what
+//! What came from outside (keys, properties, events, merges, deletions and their undoing) is taken from the contact's records; what
 //! was decided then is not. The decisions are made by the same code as in a live turn, on a clock without a gap: what
 //! fell due is decided at its due instant, before whatever was recorded later.
 //!
@@ -8,7 +8,10 @@
 
 use mainspring_schemas::{
     ContactId, RecordId, Timestamp,
-    event::{ContactEvent, contact::Absorbed},
+    event::{
+        ContactEvent,
+        contact::{Absorbed, Restored},
+    },
 };
 use uuid::Uuid;
 
@@ -87,6 +90,14 @@ impl Replay {
         transitions.extend(self.progress(rules, moment.at, |progress, _| {
             progress.delete();
         }));
+        self.open = None;
+        transitions
+    }
+
+    /// Takes the undoing of a deletion: every bucket is decided anew.
+    pub fn restore(&mut self, rules: &Rules, moment: Moment, restored: Restored) -> Vec<ContactEvent> {
+        let mut transitions = self.begin(rules, moment);
+        transitions.extend(self.progress(rules, moment.at, |progress, _| progress.restore(restored)));
         self.open = None;
         transitions
     }

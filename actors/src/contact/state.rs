@@ -3,7 +3,7 @@
 use compact_str::{CompactString, ToCompactString};
 use mainspring_eventlog::{Position, Version};
 use mainspring_schemas::{
-    BucketId, ContactId, Properties, RecordId, StayId, Timestamp,
+    BucketId, ContactId, Properties, RecordId, SourceId, StayId, Timestamp,
     catalog::PublicContact,
     criteria::Facts,
     event::contact::{Dwelled, LeaveReason, TransitionSource, Via},
@@ -26,8 +26,10 @@ pub enum Fate {
     Live,
     /// Another contact answers for it.
     MergedInto(ContactId),
-    /// Gone; its keys are free.
-    Deleted,
+    /// Deleted at this instant; its keys are free. That can be undone for a while (GD-02).
+    Deleted(Timestamp),
+    /// Gone for good: nothing personal about it can be read any more (GD-03).
+    Erased,
 }
 
 /// A key the contact owns.
@@ -54,9 +56,14 @@ pub struct Remembered {
     pub request: u64,
 }
 
-/// Digest under which an idempotency key is remembered.
-pub fn digest_of(key: &str) -> u128 {
-    let digest = Sha256::digest(key.as_bytes());
+/// Digest under which an idempotency key is remembered. Keys of different origins never share one; `None` is the
+/// application.
+pub fn digest_of(key: &str, origin: Option<&SourceId>) -> u128 {
+    let mut digest = Sha256::digest(key.as_bytes());
+    if let Some(origin) = origin {
+        // The inner digest has a fixed length: no other pair reads the same, whatever a key holds.
+        digest = Sha256::new().chain_update(digest).chain_update(origin.as_str()).finalize();
+    }
     digest[..16].iter().fold(0, |sum, byte| sum << 8 | u128::from(*byte))
 }
 

@@ -2,9 +2,11 @@
 
 mod decide;
 pub mod headers;
+mod redelivery;
 mod service;
 mod state;
 
 pub use decide::{EndpointPatch, Rotated};
+pub use redelivery::{RecoveryItem, RecoveryPage, RecoveryRequest};
 pub use service::{EndpointView, Endpoints, TestDelivery};
 pub use state::EndpointState;

@@ -23,6 +23,7 @@ use uuid::Uuid;
 
 use super::{
     decide::{self, EndpointPatch, Rotated, SIGNED_KIND},
+    redelivery::Redelivery,
     state::EndpointState,
 };
 use crate::{
@@ -72,9 +73,10 @@ pub struct TestDelivery {
 
 /// All endpoints.
 pub struct Endpoints {
-    core: Arc<Core>,
+    pub(super) core: Arc<Core>,
     live: RwLock<HashMap<EndpointId, Arc<EndpointState>>>,
     writing: tokio::sync::Mutex<()>,
+    pub(super) redelivery: Redelivery,
 }
 
 fn view(id: EndpointId, state: &EndpointState, position: Position) -> EndpointView {
@@ -96,7 +98,7 @@ fn prefix(secret: &str) -> String {
     secret.chars().take(12).collect()
 }
 
-fn append_error(error: &AppendError) -> EngineError {
+pub(super) fn append_error(error: &AppendError) -> EngineError {
     match error {
         AppendError::Conflict { .. } | AppendError::Unavailable(_) => EngineError::Overloaded,
         error => EngineError::LogFailed(error.to_string()),
@@ -110,7 +112,12 @@ impl Endpoints {
     /// See [`StartError`].
     pub(crate) async fn open(core: Arc<Core>) -> Result<Self, StartError> {
         let ids = core.population.endpoints().await?;
-        let service = Self { core, live: RwLock::default(), writing: tokio::sync::Mutex::default() };
+        let service = Self {
+            core,
+            live: RwLock::default(),
+            writing: tokio::sync::Mutex::default(),
+            redelivery: Redelivery::default(),
+        };
         for id in ids {
             service.load(id).await?;
         }

@@ -30,26 +30,35 @@ impl Engine {
         self.delete_contact(owner).await
     }
 
-    /// The one contact that owns the keys.
+    /// The one contact that owns the keys. With a provider's id among them it is whom the first names that names anybody
+    /// (WS-106): the others are hints.
     pub(super) async fn only_owner(&self, identity: &Identity) -> Result<ContactId, EngineError> {
         let mut owners = Vec::new();
-        for key in identity.keys() {
-            if let Some(owner) = self.designated(key).await?.filter(|owner| !owners.contains(owner)) {
+        for key in identity.evidence() {
+            if let Some(owner) = self.designated(&key).await?.filter(|owner| !owners.contains(owner)) {
                 owners.push(owner);
             }
         }
         match owners.as_slice() {
             [] => Err(EngineError::NotFound),
             [contact] => Ok(*contact),
+            [first, ..] if identity.provider.is_some() => Ok(*first),
             _ => Err(EngineError::DifferentContacts),
         }
     }
 
-    /// Deletes a contact named by its id (CT-84).
+    /// Deletes a contact named by its id (CT-84). If deletions have no grace, it is erased.
     ///
     /// # Errors
     /// [`EngineError::NotFound`] if nobody answers for it, and what any write may say.
     pub async fn delete_contact(&self, id: ContactId) -> Result<Deletion, EngineError> {
+        if self.core.shared.policy.delete_grace == 0 && self.core.shared.data_keys.is_some() {
+            let contact = self.answers_for(id).await?.ok_or(EngineError::NotFound)?;
+            let erased = self.erase_contact(contact).await?;
+            // Somebody else was first if nothing had to be written.
+            let position = erased.position.ok_or(EngineError::NotFound)?;
+            return Ok(Deletion { contact: erased.contact, position });
+        }
         let (done, deleted) = oneshot::channel();
         let engine = self.clone();
         let spawned = self.core.resolver.spawn(async move {

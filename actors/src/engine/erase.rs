@@ -6,7 +6,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use mainspring_eventlog::{Position, sealing::KeyState};
-use mainspring_schemas::{ContactId, StreamName, codec::personal::personal_fields};
+use mainspring_schemas::{ContactId, StreamName, Timestamp, codec::personal::personal_fields};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
@@ -55,7 +55,7 @@ impl Engine {
         let core = Arc::clone(&self.core);
         // Not on the caller's task: what has begun must end even if the caller hangs up.
         let spawned = self.core.resolver.spawn(async move {
-            let _ = done.send(core.erase_in_turn(id).await);
+            let _ = done.send(core.erase_in_turn(id, Occasion::Asked).await);
         });
         if !spawned {
             return Err(EngineError::Overloaded);
@@ -72,12 +72,25 @@ impl Engine {
     }
 }
 
+/// What an erasure rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Occasion {
+    /// Somebody asked for it.
+    Asked,
+    /// The grace of the deletion has ended by this instant. Whoever was restored meanwhile stays.
+    GraceEnded(Timestamp),
+}
+
 fn storage(error: impl std::fmt::Display) -> EngineError {
     EngineError::LogFailed(error.to_string())
 }
 
 impl Core {
-    async fn erase_in_turn(&self, id: ContactId) -> Result<Erased, EngineError> {
+    pub(super) async fn erase_in_turn(
+        &self,
+        id: ContactId,
+        occasion: Occasion,
+    ) -> Result<Erased, EngineError> {
         let Some(keys) = &self.shared.data_keys else {
             return Err(EngineError::State("Payloads are not sealed, so nobody can be erased".to_owned()));
         };
@@ -90,6 +103,11 @@ impl Core {
             if state.fate != before.fate || state.keys != before.keys || state.aliases != before.aliases {
                 continue;
             }
+            if let Occasion::GraceEnded(now) = occasion
+                && !matches!(state.fate, Fate::Deleted(at) if self.shared.policy.grace_end(at) <= now)
+            {
+                return Ok(Erased { contact, former: 0, position: None });
+            }
             let former = state.aliases.clone();
             let mut data_keys = BTreeSet::new();
             for id in [contact].iter().chain(&former) {
@@ -98,14 +116,18 @@ impl Core {
             let data_keys: Vec<Uuid> = data_keys.into_iter().collect();
             let is_destroyed = |id: &Uuid| matches!(keys.find(*id), Ok(KeyState::Destroyed));
             let erased = Erased { contact, former: former.len(), position: None };
-            if state.fate == Fate::Deleted && data_keys.iter().all(is_destroyed) {
+            if state.fate == Fate::Erased && data_keys.iter().all(is_destroyed) {
                 return Ok(erased);
             }
             let held = state.keys.iter().filter(|_| state.fate == Fate::Live).map(|held| &held.key);
             let also = self.write_claims(self.now(), None, |claims| claims.release(held))?;
             let erasure = Erasure { data_keys: data_keys.clone(), former: former.clone() };
             let (decide, answer) = Decide::of(contact, Command::Erase(erasure));
-            self.send(Verb::Decide(Box::new(Decide { also, ..decide })))?;
+            let at = match occasion {
+                Occasion::Asked => None,
+                Occasion::GraceEnded(now) => Some(now),
+            };
+            self.send(Verb::Decide(Box::new(Decide { also, at, ..decide })))?;
             let answered = Self::answer(answer).await;
             self.directory.forget_all(state.keys.iter().map(|held| &held.key));
             match answered {
@@ -123,13 +145,13 @@ impl Core {
         Err(EngineError::Overloaded)
     }
 
-    /// The contact an id ended up in, live or deleted.
-    async fn last_of(&self, id: ContactId) -> Result<(ContactId, Box<ContactState>), EngineError> {
+    /// The contact an id ended up in, live, deleted or erased.
+    pub(super) async fn last_of(&self, id: ContactId) -> Result<(ContactId, Box<ContactState>), EngineError> {
         let mut contact = id;
         loop {
             let state = self.view(contact).await?;
             match state.fate {
-                Fate::Live | Fate::Deleted => return Ok((contact, state)),
+                Fate::Live | Fate::Deleted(_) | Fate::Erased => return Ok((contact, state)),
                 Fate::MergedInto(survivor) => contact = survivor,
                 Fate::Absent => return Err(EngineError::NotFound),
             }

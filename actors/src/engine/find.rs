@@ -33,7 +33,7 @@ impl Engine {
             match state.fate {
                 Fate::Live => return Ok(Some(state)),
                 Fate::MergedInto(survivor) => id = survivor,
-                Fate::Absent | Fate::Deleted => return Ok(None),
+                Fate::Absent | Fate::Deleted(_) | Fate::Erased => return Ok(None),
             }
         }
     }

@@ -71,6 +71,9 @@ pub struct Options {
     pub definitions: Option<Vec<BucketDefinition>>,
     /// Limits and settings of contacts.
     pub policy: Policy,
+    /// Whether this engine erases the deleted when their grace ends ([`Policy::delete_grace`]). Only a server does: what
+    /// an operator's command is told about the grace may be wrong.
+    pub erases_after_grace: bool,
     /// Into how many parts the contacts are divided.
     pub shards: usize,
     /// Where these parts live.
@@ -102,6 +105,7 @@ impl Options {
             identity_secret,
             definitions: None,
             policy: Policy::default(),
+            erases_after_grace: false,
             shards: (cores / 2).max(1),
             hosting: Hosting::default(),
             resident_contacts: 1_000_000,
@@ -159,6 +163,8 @@ impl Engine {
                 })
             })
             .collect();
+        // Without data keys nobody can be erased.
+        let erases_after_grace = options.erases_after_grace && shared.data_keys.is_some();
         let hasher = KeyHasher::new(&options.identity_secret);
         let core = Arc::new(Core {
             directory: Arc::new(Directory::new(
@@ -173,6 +179,7 @@ impl Engine {
             resolver: options.hosting.arbiter(),
             rules: RwLock::new(rules),
             population: options.population,
+            erases_after_grace,
             entropy: Mutex::new(Entropy::default()),
             stopping: AtomicBool::new(false),
             refused_calls: AtomicU64::new(0),
@@ -185,6 +192,7 @@ impl Engine {
         let buckets = Arc::new(Buckets::open(Arc::clone(&core), options.definitions).await?);
         let engine = Self { core, access, endpoints, buckets };
         engine.watch_wakes().await;
+        engine.watch_graces();
         Ok(engine)
     }
 }

@@ -94,6 +94,7 @@ impl Engine {
     }
 
     /// Decides everything that falls due up to `until`, each at its own instant, for a clock that is advanced by hand.
+    /// Whoever's grace ends until then is erased last.
     /// `progress` is told how many contacts have been looked at.
     ///
     /// # Errors
@@ -107,6 +108,7 @@ impl Engine {
         loop {
             let due = population.due_wakes(after, until, AT_ONCE).await.map_err(ask)?;
             if due.is_empty() {
+                self.erase_up_to(until).await?;
                 return Ok(looked);
             }
             after = due.last().copied();

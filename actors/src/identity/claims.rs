@@ -48,6 +48,15 @@ impl ClaimWriter<'_> {
         keys.into_iter().map(|key| self.write(key, Expected::Any, None)).collect()
     }
 
+    /// A restored contact's keys, each as free as it was found (GD-02).
+    pub fn reclaim<'k>(
+        &mut self,
+        keys: impl IntoIterator<Item = &'k (IdentityKey, Expected)>,
+        contact: ContactId,
+    ) -> Result<Vec<StreamAppend>, EncodeError> {
+        keys.into_iter().map(|(key, expected)| self.write(key, *expected, Some(contact))).collect()
+    }
+
     fn write(
         &mut self,
         key: &IdentityKey,

@@ -13,6 +13,9 @@ use quick_cache::sync::Cache;
 
 use super::digest::KeyHasher;
 
+/// Claims of one key read at a time.
+const CLAIMS_AT_A_TIME: usize = 256;
+
 /// Who owns a key, and what a claim of it must expect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Owner {
@@ -96,16 +99,45 @@ impl Directory {
         Ok(owner)
     }
 
+    /// Whoever owned a key at some time, by its claims, the latest first.
+    ///
+    /// # Errors
+    /// See [`DirectoryError`].
+    pub async fn owners_ever(&self, key: &IdentityKey) -> Result<Vec<ContactId>, DirectoryError> {
+        let stream = self.hasher.stream(key);
+        let mut owners = Vec::new();
+        let mut from = None;
+        loop {
+            let page = self.log.read_stream_back(&stream, from, CLAIMS_AT_A_TIME).await?;
+            for record in &page {
+                let event =
+                    IdentityEvent::decode(&record.event_type, record.schema_version, &record.payload)?;
+                if let IdentityEvent::Claimed(claimed) = event
+                    && !owners.contains(&claimed.contact)
+                {
+                    owners.push(claimed.contact);
+                }
+            }
+            match page.last().and_then(|record| record.version.checked_sub(1)) {
+                Some(earlier) => from = Some(earlier),
+                None => return Ok(owners),
+            }
+        }
+    }
+
     /// Remembers who owns a key from now on.
     pub fn claimed(&self, key: &IdentityKey, contact: ContactId) {
         self.cache.insert(self.hasher.digest(key), Owner { contact: Some(contact), expected: Expected::Any });
     }
 
+    /// Forgets what was heard of a key.
+    pub fn forget(&self, key: &IdentityKey) {
+        self.cache.remove(&self.hasher.digest(key));
+    }
+
     /// Forgets what was heard of keys.
     pub fn forget_all<'a>(&self, keys: impl IntoIterator<Item = &'a IdentityKey>) {
-        for key in keys {
-            self.cache.remove(&self.hasher.digest(key));
-        }
+        keys.into_iter().for_each(|key| self.forget(key));
     }
 
     /// The contact that answers for an id, following merges; `None` if it never was or is deleted.

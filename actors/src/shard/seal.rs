@@ -59,7 +59,8 @@ pub(super) fn give_key(shared: &Shared, entity: &mut Entity, command: &Command) 
     let begins = match entity.state.fate {
         Fate::Absent => matches!(command, Command::Call(_)),
         Fate::Live => true,
-        Fate::MergedInto(_) | Fate::Deleted => false,
+        Fate::Deleted(_) => matches!(command, Command::Restore(_)),
+        Fate::MergedInto(_) | Fate::Erased => false,
     };
     if let Some(keys) = shared.data_keys.as_deref().filter(|_| begins && entity.data_key.is_none()) {
         entity.data_key = Some(keys.create()?);

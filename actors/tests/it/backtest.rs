@@ -105,7 +105,7 @@ async fn life(seed: u64, definitions: &[BucketDefinition]) -> (Vec<Recorded>, i6
     for _ in 0..45 {
         now += [0, random.below(400) as i64, 60, 180][random.below(4) as usize] * MINUTE;
         pass(&running, now).await;
-        match random.below(14) {
+        match random.below(16) {
             0 => {
                 running.stop().await;
                 running = world.start(Some(definitions.to_vec())).await;
@@ -114,6 +114,14 @@ async fn life(seed: u64, definitions: &[BucketDefinition]) -> (Vec<Recorded>, i6
                 let identity = event(KEYS[random.below(6) as usize], "x").identity;
                 let deleted = running.engine.delete(&identity).await;
                 assert!(matches!(deleted, Ok(_) | Err(EngineError::NotFound)), "{deleted:?}");
+            }
+            14 | 15 => {
+                let key = event(KEYS[random.below(6) as usize], "x").identity;
+                let key = key.keys().next().unwrap().value.clone();
+                if let Some(contact) = running.engine.deleted(&key).await.unwrap() {
+                    let restored = running.engine.restore(contact).await;
+                    assert!(matches!(restored, Ok(_) | Err(EngineError::State(_))), "{restored:?}");
+                }
             }
             2 | 3 => {
                 let IngestCall { identity, contact_properties: properties, .. } = call(&mut random, now);
@@ -140,11 +148,12 @@ fn pool() -> Vec<BucketDefinition> {
 #[actix::test]
 async fn a_definition_that_was_always_in_force_gives_exactly_the_recorded_transitions() {
     let definitions = pool();
-    let (mut seen, mut merges, mut deletions) = (0, 0, 0);
-    for seed in 0..16 {
+    let (mut seen, mut merges, mut deletions, mut restored) = (0, 0, 0, 0);
+    for seed in 0..18 {
         let (log, now, running) = life(seed, &definitions).await;
         merges += log.iter().filter(|record| record.event_type == "contact.absorbed").count();
         deletions += log.iter().filter(|record| record.event_type == "contact.deleted").count();
+        restored += log.iter().filter(|record| record.event_type == "contact.restored").count();
         for definition in &definitions {
             let place = format!("seed {seed}, bucket {}", definition.id);
             let expected = recorded(&log, &definition.id);
@@ -158,7 +167,8 @@ async fn a_definition_that_was_always_in_force_gives_exactly_the_recorded_transi
         }
         running.stop().await;
     }
-    assert!(seen > 1_600 && merges > 40 && deletions > 20, "{seen} {merges} {deletions}");
+    assert!(seen > 1_600 && merges > 40, "{seen} {merges}");
+    assert!(deletions > 20 && restored > 10, "{deletions} {restored}");
 }
 
 /// Members at any instant: by the backtest's initial population, by the transitions, and by each contact's own state.

@@ -18,5 +18,7 @@ mod oracle;
 mod preview;
 mod random;
 mod reaction_scenarios;
+mod restoring;
 mod schedules;
+mod sources;
 mod world;

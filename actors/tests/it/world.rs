@@ -100,6 +100,23 @@ impl WholeLog {
         live
     }
 
+    async fn deleted(&self) -> BTreeSet<(Timestamp, ContactId)> {
+        let mut deleted = BTreeMap::new();
+        for record in records(&*self.0).await {
+            let Some(contact) = record.stream.contact_id() else { continue };
+            match ContactEvent::decode(&record.event_type, record.schema_version, &record.payload) {
+                Ok(ContactEvent::Deleted(event)) if !event.erases() => {
+                    deleted.insert(contact, event.at);
+                }
+                Ok(ContactEvent::Erased(_) | ContactEvent::Restored(_)) => {
+                    deleted.remove(&contact);
+                }
+                _ => {}
+            }
+        }
+        deleted.into_iter().map(|(contact, at)| (at, contact)).collect()
+    }
+
     async fn keys_of(&self, category: &str) -> BTreeSet<String> {
         let records = records(&*self.0).await;
         let named = records.iter().filter(|record| record.stream.category() == category);
@@ -142,6 +159,15 @@ impl Population for WholeLog {
             .filter(|item| item.0 <= until && after.is_none_or(|a| *item > a))
             .take(limit)
             .collect())
+    }
+
+    async fn deleted_after(
+        &self,
+        after: Option<(Timestamp, ContactId)>,
+        limit: usize,
+    ) -> Result<Vec<(Timestamp, ContactId)>, PopulationError> {
+        let deleted = self.deleted().await.into_iter();
+        Ok(deleted.filter(|item| after.is_none_or(|after| *item > after)).take(limit).collect())
     }
 
     async fn buckets(&self) -> Result<Vec<BucketId>, PopulationError> {
@@ -262,6 +288,8 @@ pub struct World {
     pub shards: usize,
     pub resident: usize,
     pub idle_after: Duration,
+    /// The grace of deletions, in milliseconds, if the deleted are erased after it.
+    pub grace: Option<i64>,
     pub faults: Arc<Faults>,
 }
 
@@ -280,6 +308,7 @@ impl World {
             shards: 2,
             resident: 10_000,
             idle_after: Duration::from_secs(300),
+            grace: None,
             faults: Arc::default(),
         }
     }
@@ -303,6 +332,8 @@ impl World {
         options.shards = self.shards;
         options.resident_contacts = self.resident;
         options.idle_after = self.idle_after;
+        options.erases_after_grace = self.grace.is_some();
+        options.policy.delete_grace = self.grace.unwrap_or(options.policy.delete_grace);
         let engine = Engine::start(options).await.unwrap();
         Running { engine, log, data_keys }
     }
@@ -344,6 +375,7 @@ pub fn event(keys: &str, name: &str) -> IngestCall {
         idempotency_key: None,
         occurred_at: None,
         source: Source::Api,
+        existing_only: false,
         trace: None,
     }
 }

@@ -3,7 +3,7 @@
 use std::{process::ExitCode, time::Duration};
 
 use anyhow::Context;
-use mainspring_actors::{Erased, api::EngineError};
+use mainspring_actors::{Engine, api::EngineError, contact::Policy};
 use mainspring_schemas::ContactId;
 use serde_json::json;
 
@@ -11,13 +11,15 @@ use super::places::DataDirArgument;
 use crate::{
     compose::{Options, System},
     exit::Fault,
+    grace::GraceArgument,
     output,
 };
 
 /// How long closing may take.
-const GRACE: Duration = Duration::from_secs(10);
+const CLOSING: Duration = Duration::from_secs(10);
 
-/// Erases contacts. The server must not be running; beside a running one, `DELETE /v1/contacts?erase=true` does the same.
+/// Erases contacts and restores deleted ones. The server must not be running; beside a running one,
+/// `DELETE /v1/contacts?erase=true` and `POST /v1/admin/contacts/{id}/restore` do the same.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: mainspring contact erase user-42 --yes")]
 pub struct Args {
@@ -47,22 +49,73 @@ Example: mainspring contact erase user-42 --yes")]
         #[arg(long)]
         json: bool,
     },
+    /// Undoes a deletion whose grace has not ended: keys, properties and history are as they were
+    #[command(after_help = "\
+Keys that somebody else took meanwhile stay with them and are named. Buckets are decided anew, as of now. Receivers of
+webhooks are told `contact.created`.
+
+Example: mainspring contact restore user-42")]
+    Restore {
+        /// The contact's id, or a key it had
+        #[arg(value_name = "CONTACT")]
+        who: String,
+        #[command(flatten)]
+        grace: GraceArgument,
+        #[command(flatten)]
+        data_dir: DataDirArgument,
+        /// One JSON document
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let Action::Erase { who, yes, data_dir, json } = args.action;
-    if !yes {
-        let message = "erasing cannot be undone: add --yes to go on";
-        return Err(Fault::usage(message).into());
+    match args.action {
+        Action::Erase { who, yes, data_dir, json } => {
+            if !yes {
+                return Err(Fault::usage("erasing cannot be undone: add --yes to go on").into());
+            }
+            erase(&who, &data_dir, json)
+        }
+        Action::Restore { who, grace, data_dir, json } => {
+            restore(&who, grace.put_into(Policy::default())?, &data_dir, json)
+        }
     }
-    let erased = actix_web::rt::System::new().block_on(async {
-        let system = System::open(Options::new(data_dir.existing()?)).await?;
-        let erased = erase(&system, &who).await;
+}
+
+/// Does something to a contact on a data directory of which nobody else knows, and waits until the read models follow.
+fn change<T>(
+    data_dir: &DataDirArgument,
+    policy: Policy,
+    change: impl AsyncFnOnce(&Engine) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    actix_web::rt::System::new().block_on(async {
+        let system = System::open(Options { policy, ..Options::new(data_dir.existing()?) }).await?;
+        let changed = change(&system.engine).await;
         let settled = system.settled().await;
-        system.stop(GRACE).await;
-        settled.context("the person is erased from the log, but the read models could not follow")?;
-        erased
+        system.stop(CLOSING).await;
+        let changed = changed?;
+        settled.context("the log has the change, but the read models could not follow")?;
+        Ok(changed)
+    })
+}
+
+fn told(who: &str) -> impl Fn(EngineError) -> anyhow::Error {
+    move |error| match error {
+        EngineError::NotFound => Fault::usage(format!("nobody has the key `{who}`")).into(),
+        error => error.into(),
+    }
+}
+
+fn erase(who: &str, data_dir: &DataDirArgument, json: bool) -> anyhow::Result<ExitCode> {
+    let erased = change(data_dir, Policy::default(), async |engine| {
+        let contact = match who.parse::<ContactId>() {
+            Ok(id) => Some(id),
+            Err(_) => engine.resolve(who).await?,
+        };
+        let contact = contact.ok_or(EngineError::NotFound).map_err(told(who))?;
+        engine.erase_contact(contact).await.map_err(told(who))
     })?;
     let (contact, former) = (erased.contact, erased.former);
     if json {
@@ -78,17 +131,26 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn erase(system: &System, who: &str) -> anyhow::Result<Erased> {
-    let contact = match who.parse::<ContactId>() {
-        Ok(id) => Some(id),
-        Err(_) => system.engine.resolve(who).await?,
-    };
-    let erased = match contact {
-        Some(contact) => system.engine.erase_contact(contact).await,
-        None => Err(EngineError::NotFound),
-    };
-    erased.map_err(|error| match error {
-        EngineError::NotFound => Fault::usage(format!("nobody has the key `{who}`")).into(),
-        error => error.into(),
-    })
+fn restore(who: &str, policy: Policy, data_dir: &DataDirArgument, json: bool) -> anyhow::Result<ExitCode> {
+    let restored = change(data_dir, policy, async |engine| {
+        let contact = engine.deleted(who).await?.ok_or(EngineError::NotFound).map_err(told(who))?;
+        engine.restore(contact).await.map_err(told(who))
+    })?;
+    let contact = restored.contact;
+    if json {
+        let lost = restored.lost_keys.iter().map(|key| json!({"kind": key.kind, "value": key.value}));
+        output::document(&json!({
+            "contactId": contact, "restored": true, "lostKeys": lost.collect::<Vec<_>>(), "buckets": restored.entered,
+        }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    output::data(format_args!("contact {contact} restored"));
+    for key in &restored.lost_keys {
+        output::data(format_args!(
+            "  {} {} stays with whoever took it meanwhile",
+            key.kind.as_str(),
+            key.value
+        ));
+    }
+    Ok(ExitCode::SUCCESS)
 }

@@ -18,6 +18,7 @@ use crate::{
     definitions::DefinitionArguments,
     environment,
     exit::{Fault, Reason},
+    grace::GraceArgument,
     identity::{IdentityArguments, TokenSecrets},
     interrupt::Interrupt,
     output,
@@ -37,6 +38,8 @@ pub struct Args {
     definitions: DefinitionArguments,
     #[command(flatten)]
     identity: IdentityArguments,
+    #[command(flatten)]
+    grace: GraceArgument,
     #[command(flatten)]
     data_dir: DataDirArgument,
 }
@@ -108,7 +111,7 @@ fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let interrupt = Interrupt::watch(Reason::Failed)?;
     let outbound = outbound_settings()?;
-    let policy = args.identity.policy()?;
+    let policy = args.grace.put_into(args.identity.policy()?)?;
     let secrets = TokenSecrets::read()?;
     let bootstrap = environment::parsed("HOGSEND_BOOTSTRAP_API_KEY", "true or false")?.unwrap_or(true);
     let address = address(&args)?;
@@ -116,7 +119,13 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let data = args.data_dir.create()?;
     let settings = http_settings(&outbound, secrets.keys(&data)?)?;
     let listener = bind(address)?;
-    let options = Options { definitions, policy, outbound: Some(outbound), ..Options::new(data) };
+    let options = Options {
+        definitions,
+        policy,
+        erases_after_grace: true,
+        outbound: Some(outbound),
+        ..Options::new(data)
+    };
     actix_web::rt::System::new().block_on(serve(options, settings, listener, bootstrap, interrupt))
 }
 

@@ -53,6 +53,8 @@ fn queued(due: DueDelivery) -> QueuedDelivery {
         contact: due.contact,
         body: Bytes::from(due.body),
         attempts: due.attempts,
+        schedule_attempts: due.schedule_attempts,
+        requeues: due.requeues,
         due_at: due.due_at,
     }
 }
@@ -193,6 +195,14 @@ impl OutcomeLog for Outcomes {
         }
         let discarded = self.0.endpoints().discard_held(endpoint, at, deliveries).await;
         discarded.map(|position| position + 1).map_err(PortError::new)
+    }
+
+    fn began(&self, delivery: DeliveryId) {
+        self.0.endpoints().attempt_began(delivery);
+    }
+
+    fn settled(&self, delivery: DeliveryId) {
+        self.0.endpoints().attempt_settled(delivery);
     }
 
     async fn disable(

@@ -2,10 +2,13 @@
 
 pub mod data_dir;
 pub mod delivery;
+mod housekeeping;
 mod lock;
 pub mod opened_log;
 mod outbound;
 pub mod population;
+mod recovery;
+mod retention;
 mod secrets;
 pub mod system;
 

@@ -63,6 +63,14 @@ impl Population for Readers {
         self.ask(move |models| models.due_wakes(after, until, limit)).await
     }
 
+    async fn deleted_after(
+        &self,
+        after: Option<(Timestamp, ContactId)>,
+        limit: usize,
+    ) -> Result<Vec<(Timestamp, ContactId)>, PopulationError> {
+        self.ask(move |models| models.deleted_after(after, limit)).await
+    }
+
     async fn buckets(&self) -> Result<Vec<BucketId>, PopulationError> {
         self.ask(|models| Ok(models.buckets()?.into_iter().map(|bucket| bucket.id).collect())).await
     }

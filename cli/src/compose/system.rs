@@ -15,7 +15,10 @@ use mainspring_outbound::settings::Settings;
 use mainspring_projections::{ReadModels, Runner, RunnerStatus};
 use mainspring_schemas::definition::BucketDefinition;
 
-use super::{DataDir, opened_log::OpenedLog, outbound::Outbound, population::Readers};
+use super::{
+    DataDir, housekeeping::Housekeeping, opened_log::OpenedLog, outbound::Outbound, population::Readers,
+    retention::Retention,
+};
 
 /// How often somebody who waits for the read models looks.
 const GLANCE: Duration = Duration::from_millis(100);
@@ -33,6 +36,8 @@ pub struct Options {
     pub clock: Arc<dyn Clock>,
     /// Limits and settings of contacts.
     pub policy: Policy,
+    /// Whether the deleted are erased when their grace ends.
+    pub erases_after_grace: bool,
     /// How many threads host contacts; `None` chooses by the machine.
     pub shards: Option<usize>,
     /// Whether what is personal is sealed; only a benchmark has a reason not to.
@@ -48,6 +53,7 @@ impl Options {
             data,
             definitions: None,
             policy: Policy::default(),
+            erases_after_grace: false,
             clock: Arc::new(SystemClock::default()),
             shards: None,
             sealed: true,
@@ -66,6 +72,7 @@ pub struct System {
     snapshots: Arc<SqliteSnapshots>,
     runner: Runner,
     outbound: Option<Outbound>,
+    housekeeping: Option<Housekeeping>,
     // Last: the directory is given back when nothing uses it any more.
     _data: DataDir,
 }
@@ -101,13 +108,19 @@ impl System {
         settings.definitions = options.definitions;
         settings.data_keys = options.sealed.then_some(data_keys);
         settings.policy = options.policy;
+        settings.erases_after_grace = options.erases_after_grace;
         settings.shards = options.shards.unwrap_or(settings.shards);
         let engine = Engine::start(settings).await.context("the engine cannot start")?;
         keep_erased(&engine, &read_models).await.context("the erased cannot be kept erased")?;
+        let housekeeping = options.outbound.as_ref().map(|settings| {
+            let retention = Retention { ended: settings.retention, failed: settings.failed_retention };
+            Housekeeping::start(engine.clone(), read_models.clone(), retention)
+        });
+        let housekeeping = housekeeping.transpose().context("recoveries cannot go on")?;
         let outbound =
             options.outbound.map(|settings| Outbound::start(engine.clone(), read_models.clone(), settings));
         let outbound = outbound.transpose().context("the outbound worker cannot start")?;
-        Ok(Self { engine, read_models, log, snapshots, runner, outbound, _data: options.data })
+        Ok(Self { engine, read_models, log, snapshots, runner, outbound, housekeeping, _data: options.data })
     }
 
     /// The log as it lies on disk, personal payloads sealed: for its life cycle and statistics. Who reads payloads asks
@@ -128,7 +141,11 @@ impl System {
             outbound.stop(grace).await;
         }
         let (runner, snapshots, log) = (self.runner, self.snapshots, self.log);
+        let housekeeping = self.housekeeping;
         let closed = tokio::task::spawn_blocking(move || {
+            if let Some(housekeeping) = housekeeping {
+                housekeeping.stop();
+            }
             runner.stop();
             snapshots.close();
             log.close();

@@ -164,7 +164,9 @@ pub(super) async fn edit(
 }
 
 fn entry(event: TimelineEvent) -> Value {
-    let data = json!({"id": event.id, "event": event.name, "properties": event.properties});
+    let data = json!({
+        "id": event.id, "event": event.name, "properties": event.properties, "source": event.source.as_str(),
+    });
     json!({"type": "event", "timestamp": event.at, "data": data})
 }
 
@@ -213,4 +215,21 @@ pub(super) async fn delete(
     let deletion = state.engine.delete_contact(contact).await.map_err(of_engine)?;
     state.acknowledge(Some(deletion.position));
     Ok(HttpResponse::Ok().json(json!({ "deleted": true })))
+}
+
+/// `POST /v1/admin/contacts/{id}/restore`: undoes a deletion, by the contact's id or a key it had (GD-02).
+pub(super) async fn restore(
+    state: Data<AppState>,
+    request: HttpRequest,
+    name: Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    require_admin(&state, &request, Scope::FullAdmin)?;
+    let contact = state.engine.deleted(&name).await?.ok_or_else(not_found)?;
+    let restored = state.engine.restore(contact).await.map_err(of_engine)?;
+    state.acknowledge(Some(restored.position));
+    let mut answer = changed(&state, restored.contact).await?;
+    let lost = restored.lost_keys.iter().map(|key| json!({"kind": key.kind, "value": key.value}));
+    answer["lostKeys"] = lost.collect();
+    answer["buckets"] = json!(restored.entered);
+    Ok(HttpResponse::Ok().json(answer))
 }

@@ -1,20 +1,15 @@
-//! The delivery log and the dead letters (AP-51, AP-85, OB-155, OB-180, OB-181).
+//! The delivery log (AP-51, OB-180, OB-181) and the figures of an endpoint (OB-162).
 
 use actix_web::{
     HttpRequest, HttpResponse,
     web::{Data, Path},
 };
-use mainspring_projections::{
-    Attempt, DeadLetter, DeadLetterFilter, Delivery, DeliveryFilter, DeliveryStatus, Order,
-};
+use mainspring_projections::{Attempt, Delivery, DeliveryFilter, DeliveryStatus, Order};
 use mainspring_schemas::{DeliveryId, EndpointId, event::access::Scope};
 use serde_json::{Value, json};
 
 use super::reading::{ask, uuid};
 use crate::{auth::require_admin, error::ApiError, query::Parameters, state::AppState};
-
-/// Where dead letters come from (OB-154).
-const SOURCE: &str = "webhook-delivery";
 
 fn shape(delivery: &Delivery) -> Value {
     json!({
@@ -49,17 +44,25 @@ fn attempt(attempt: &Attempt) -> Value {
         "responseBodySnippet": attempt.response_snippet,
         "errorClass": attempt.error_class,
         "error": attempt.error,
+        "manual": attempt.manual,
+        "secretCount": attempt.secret_count,
     })
 }
 
-/// The envelope as it was frozen.
-fn envelope(bytes: &[u8]) -> Result<Value, ApiError> {
-    serde_json::from_slice(bytes).map_err(ApiError::internal)
+/// The envelope as it was frozen; `null` once whom it is about was erased.
+pub(super) fn envelope(bytes: &[u8]) -> Result<Value, ApiError> {
+    if bytes.is_empty() { Ok(Value::Null) } else { serde_json::from_slice(bytes).map_err(ApiError::internal) }
 }
 
-fn words(text: Option<&str>) -> Vec<String> {
+/// The words of a list with commas.
+pub(super) fn words(text: Option<&str>) -> Vec<String> {
     let parts = text.unwrap_or_default().split(',').map(str::trim);
     parts.filter(|part| !part.is_empty()).map(str::to_owned).collect()
+}
+
+/// The state of a word.
+pub(super) fn status_of(word: &str) -> Option<DeliveryStatus> {
+    DeliveryStatus::ALL.into_iter().find(|status| status.as_str() == word)
 }
 
 fn parsed<T: std::str::FromStr>(parameters: &mut Parameters, key: &str) -> Option<T> {
@@ -80,7 +83,7 @@ async fn page(
     let limit = usize::try_from(parameters.integer("limit", 50, 1, 100)).unwrap_or(50);
     let mut statuses = Vec::new();
     for word in words(parameters.text("status")) {
-        match DeliveryStatus::ALL.into_iter().find(|status| status.as_str() == word) {
+        match status_of(&word) {
             Some(status) => statuses.push(status),
             None => {
                 parameters.issues.invalid_value("status", &DeliveryStatus::ALL.map(DeliveryStatus::as_str))
@@ -111,6 +114,11 @@ async fn page(
     Ok(lag.ok().json(json!({"deliveries": deliveries, "nextCursor": next})))
 }
 
+/// 404 of a delivery.
+pub(super) fn not_found() -> ApiError {
+    ApiError::NotFound("Delivery not found".to_owned())
+}
+
 /// `GET /v1/admin/webhooks/deliveries`.
 pub(super) async fn list(state: Data<AppState>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
     require_admin(&state, &request, Scope::FullAdmin)?;
@@ -138,51 +146,50 @@ pub(super) async fn one(
     require_admin(&state, &request, Scope::FullAdmin)?;
     let id: DeliveryId = uuid(&id)?;
     let (detail, lag) = ask(&state, move |models| models.delivery(id)).await?;
-    let detail = detail.ok_or_else(|| ApiError::NotFound("Delivery not found".to_owned()))?;
+    let detail = detail.ok_or_else(not_found)?;
     let mut answer = shape(&detail.delivery);
     answer["payload"] = envelope(&detail.payload)?;
     answer["attempts"] = detail.attempts.iter().map(attempt).collect();
     Ok(lag.ok().json(answer))
 }
 
-fn dead_letter(entry: &DeadLetter) -> Result<Value, ApiError> {
-    Ok(json!({
-        "id": entry.id,
-        "source": SOURCE,
-        "sourceId": entry.id,
-        "payload": {
-            "endpointId": entry.endpoint,
-            "url": entry.url,
-            "kind": entry.kind,
-            "eventType": entry.event_type,
-            "webhookId": entry.message.to_string(),
-            "body": envelope(&entry.body)?,
-        },
-        "error": entry.error,
-        "retryCount": entry.retry_count,
-        "status": entry.status,
-        "retriedAt": entry.retried_at,
-        "createdAt": entry.created_at,
-    }))
-}
+const HOUR_MS: i64 = 3_600_000;
 
-/// `GET /v1/admin/dlq`, newest first. Entries show bodies, so reading them takes full rights (OB-156).
-pub(super) async fn dead_letters(
+/// `GET /v1/admin/webhooks/{id}/stats` (OB-162). `pending` and `held` are as of now, all else is of the period: what ended
+/// in it and how its attempts went. The rate is that of deliveries which ended, `null` if none did.
+pub(super) async fn stats(
     state: Data<AppState>,
     request: HttpRequest,
+    id: Path<String>,
 ) -> Result<HttpResponse, ApiError> {
     require_admin(&state, &request, Scope::FullAdmin)?;
+    let id: EndpointId = uuid(&id)?;
+    state.engine.endpoints().get(id).await?.ok_or_else(super::endpoints::not_found)?;
     let mut parameters = Parameters::of(&request);
-    let (limit, offset) = parameters.page();
-    let status = parameters.word("status", &["pending", "retried", "discarded"]).map(str::to_owned);
-    let ours = parameters.text("source").is_none_or(|source| source == SOURCE);
+    let period = parameters.word("period", &["24h", "7d", "30d"]).unwrap_or("24h");
     parameters.check()?;
-    let filter = DeadLetterFilter { status, id: None };
-    let ((entries, total), lag) = ask(&state, move |models| {
-        Ok((models.dead_letters(&filter, limit, offset)?, models.dead_letter_count(&filter)?))
-    })
-    .await?;
-    let (entries, total) = if ours { (entries, total) } else { (Vec::new(), 0) };
-    let entries = entries.iter().map(dead_letter).collect::<Result<Vec<Value>, _>>()?;
-    Ok(lag.ok().json(json!({"entries": entries, "total": total, "limit": limit, "offset": offset})))
+    let hours = match period {
+        "7d" => 7 * 24,
+        "30d" => 30 * 24,
+        _ => 24,
+    };
+    let since = state.engine.now().plus(-hours * HOUR_MS);
+    let ((stats, counts), lag) =
+        ask(&state, move |models| Ok((models.delivery_stats(id, since)?, models.delivery_counts(Some(id))?)))
+            .await?;
+    #[expect(clippy::cast_precision_loss, reason = "a share for people")]
+    let rate = (stats.delivered + stats.failed > 0)
+        .then(|| stats.delivered as f64 / (stats.delivered + stats.failed) as f64);
+    Ok(lag.ok().json(json!({
+        "period": period,
+        "delivered": stats.delivered,
+        "failed": stats.failed,
+        "pending": counts.pending - counts.held,
+        "held": counts.held,
+        "attempts": stats.attempts,
+        "successRate": rate,
+        "p50Ms": stats.p50_ms,
+        "p95Ms": stats.p95_ms,
+        "byClass": stats.by_class,
+    })))
 }

@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// What is shown instead of a credential (OB-84).
-const MASK: &str = "***";
+pub(super) const MASK: &str = "***";
 
 /// Kinds that this build can deliver to.
 const KINDS: [&str; 1] = ["webhook"];
@@ -52,7 +52,8 @@ fn of_engine(error: EngineError) -> ApiError {
     }
 }
 
-fn is_secret(key: &str) -> bool {
+/// Whether a member is named like a credential.
+pub(super) fn is_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     ["key", "secret", "token", "password", "authorization"].iter().any(|word| key.contains(word))
 }

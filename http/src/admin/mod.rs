@@ -7,12 +7,15 @@ mod api_keys;
 mod buckets;
 mod contact_buckets;
 mod contacts;
+mod dead_letters;
 mod deliveries;
 mod endpoints;
+mod masking;
 mod members;
 mod metrics;
 mod preview;
 mod reading;
+mod redelivery;
 mod stays;
 mod why;
 
@@ -36,6 +39,10 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
                 .route(get().to(contacts::one))
                 .route(web::patch().to(contacts::edit))
                 .route(web::delete().to(contacts::delete)),
+        )
+        .service(
+            resource("/v1/admin/contacts/{id}/restore", Plane::Admin, "POST")
+                .route(web::post().to(contacts::restore)),
         )
         .service(
             resource("/v1/admin/contacts/{id}/timeline", Plane::Admin, "GET, HEAD")
@@ -93,6 +100,14 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
                 .route(get().to(deliveries::one)),
         )
         .service(
+            resource("/v1/admin/webhooks/deliveries/{id}/retry", Plane::Admin, "POST")
+                .route(web::post().to(redelivery::retry)),
+        )
+        .service(
+            resource("/v1/admin/webhooks/recoveries/{taskId}", Plane::Admin, "GET, HEAD")
+                .route(get().to(redelivery::progress)),
+        )
+        .service(
             resource("/v1/admin/webhooks/{id}", Plane::Admin, "DELETE, GET, HEAD, PATCH")
                 .route(get().to(endpoints::one))
                 .route(web::patch().to(endpoints::update))
@@ -111,7 +126,21 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
                 .route(get().to(deliveries::list_of_endpoint)),
         )
         .service(
-            resource("/v1/admin/dlq", Plane::Admin, "GET, HEAD").route(get().to(deliveries::dead_letters)),
+            resource("/v1/admin/webhooks/{id}/recover", Plane::Admin, "POST")
+                .route(web::post().to(redelivery::recover)),
+        )
+        .service(
+            resource("/v1/admin/webhooks/{id}/stats", Plane::Admin, "GET, HEAD")
+                .route(get().to(deliveries::stats)),
+        )
+        .service(resource("/v1/admin/dlq", Plane::Admin, "GET, HEAD").route(get().to(dead_letters::list)))
+        .service(
+            resource("/v1/admin/dlq/{id}", Plane::Admin, "DELETE")
+                .route(web::delete().to(dead_letters::discard)),
+        )
+        .service(
+            resource("/v1/admin/dlq/{id}/retry", Plane::Admin, "POST")
+                .route(web::post().to(dead_letters::retry)),
         )
         .service(
             resource("/v1/admin/api-keys", Plane::Admin, "GET, HEAD, POST")

@@ -16,6 +16,7 @@ use crate::{
     outcome::{Answer, Circumstances, Outcome, judge},
     ports::{DisableReason, Endpoint, QueuedDelivery},
     settings::Settings,
+    signature,
 };
 
 /// Waits between repetitions of a call to the log; the last one is repeated.
@@ -46,10 +47,12 @@ pub(super) async fn make(
     began: Timestamp,
 ) -> Message {
     let started = Instant::now();
+    let mut secret_count = None;
     let (answer, snippet) = match destination::transform(&endpoint, &delivery, began) {
         Transformed::Skip => (Answer::Skipped, None),
         Transformed::Config(text) => (Answer::Config(text), None),
         Transformed::Request(mut request) => {
+            secret_count = Some(signature::count(&request.headers));
             match headers::add(&mut request.headers, &endpoint.settings.headers) {
                 Err(text) => (Answer::Config(text.to_owned()), None),
                 Ok(()) => match ports.transport.send(request).await {
@@ -67,7 +70,7 @@ pub(super) async fn make(
     let outcome = judge(
         &answer,
         Circumstances {
-            attempts_before: delivery.attempts,
+            attempts_before: delivery.schedule_attempts,
             now: at,
             schedule: &settings.schedule,
             client_error_attempts: settings.client_error_attempts,
@@ -89,6 +92,8 @@ pub(super) async fn make(
         response_snippet: snippet,
         error: outcome.error.clone(),
         error_class: outcome.error_class.map(str::to_owned),
+        secret_count,
+        requeues: delivery.requeues,
         // A test says nothing about its endpoint (OB-177).
         throttled_until: outcome.endpoint_blocked_until.filter(|_| !test),
     };

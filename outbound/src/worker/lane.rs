@@ -208,7 +208,7 @@ impl Lane {
         self.reading.advance(plan, &rows);
         self.expect_retry(rows.next_retry);
         let (first, retries): (Vec<_>, Vec<_>) =
-            rows.next_of_freed.into_iter().partition(|delivery| delivery.attempts == 0);
+            rows.next_of_freed.into_iter().partition(|delivery| delivery.attempts + delivery.requeues == 0);
         for delivery in rows.first.into_iter().chain(first) {
             if self.claims.insert(delivery.id) {
                 self.first.push_back(delivery);

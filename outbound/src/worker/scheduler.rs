@@ -177,6 +177,7 @@ impl Scheduler {
             Message::Attempted(made) => self.settle(*made),
             Message::Recorded { endpoint, delivery, position, freed } => {
                 self.unrecorded -= 1;
+                self.ports.log.settled(delivery);
                 self.with_lane(endpoint, |lane| lane.recorded(delivery, position, freed));
             }
             Message::Disabled { endpoint } => {
@@ -363,6 +364,7 @@ impl Scheduler {
             self.busy.insert(endpoint);
             self.in_flight += 1;
             self.statistics.attempt_started();
+            self.ports.log.began(delivery.id);
             let (ports, settings) = (self.ports.clone(), Arc::clone(&self.settings));
             let statistics = Arc::clone(&self.statistics);
             self.work.push(attempt::make(ports, settings, statistics, live, delivery, now).boxed());

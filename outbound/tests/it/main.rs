@@ -8,6 +8,7 @@ mod health;
 mod limits;
 mod proxy;
 mod receiver;
+mod requeue;
 mod script;
 mod secure;
 mod vectors;

@@ -37,6 +37,7 @@ pub enum Entry {
     Enqueued(QueuedDelivery),
     Attempted(EndpointId, Attempted),
     Discarded(EndpointId, DeliveryId),
+    Requeued(DeliveryId, Timestamp),
 }
 
 #[derive(Default)]
@@ -48,6 +49,10 @@ struct State {
     /// Where each pending delivery's row stands: its due instant, if it is a retry.
     rows: HashMap<DeliveryId, (EndpointId, Position, Option<Timestamp>)>,
     changed: BTreeMap<Position, EndpointId>,
+    /// What ended, for those who ask again.
+    ended: HashMap<DeliveryId, QueuedDelivery>,
+    /// Attempts under way, as the worker tells.
+    sending: HashSet<DeliveryId>,
     recorded: HashSet<(DeliveryId, u32)>,
     health: HashMap<EndpointId, EndpointHealth>,
     created: HashMap<DeliveryId, Timestamp>,
@@ -69,19 +74,24 @@ impl State {
                     self.first.insert((endpoint, delivery.position, delivery.id), delivery);
                 }
                 Entry::Attempted(endpoint, attempted) => self.apply(position, endpoint, &attempted),
-                Entry::Discarded(endpoint, id) => drop(self.remove(endpoint, id)),
+                Entry::Discarded(_, id) => {
+                    let (row, _) = self.take(id).expect("an end of a delivery that is not pending");
+                    self.ended.insert(id, row);
+                }
+                Entry::Requeued(delivery, at) => self.requeue(position, delivery, at),
             }
             self.projected += 1;
         }
     }
 
-    fn remove(&mut self, endpoint: EndpointId, id: DeliveryId) -> (QueuedDelivery, Position) {
-        let (_, created, due) = self.rows.remove(&id).expect("a change of a delivery that is not pending");
+    /// Takes a pending delivery out of its line, with its due instant if it stood among the retries.
+    fn take(&mut self, id: DeliveryId) -> Option<(QueuedDelivery, Option<Timestamp>)> {
+        let (endpoint, created, due) = self.rows.remove(&id)?;
         let row = match due {
             None => self.first.remove(&(endpoint, created, id)),
             Some(due) => self.retries.remove(&(endpoint, due, id)),
         };
-        (row.expect("the row of a pending delivery"), created)
+        Some((row.expect("the row of a pending delivery"), due))
     }
 
     /// Whether an earlier delivery about the same contact is pending.
@@ -100,19 +110,50 @@ impl State {
         }
     }
 
+    fn wait(&mut self, position: Position, row: QueuedDelivery) {
+        let (endpoint, id, due) = (row.endpoint, row.id, row.due_at);
+        self.rows.insert(id, (endpoint, row.position, Some(due)));
+        self.retries.insert((endpoint, due, id), row);
+        self.changed.insert(position, endpoint);
+    }
+
+    fn requeue(&mut self, position: Position, id: DeliveryId, at: Timestamp) {
+        let ended = self.ended.remove(&id);
+        let (mut row, first) = match ended {
+            Some(row) => (row, false),
+            None => self.take(id).map(|(row, due)| (row, due.is_none())).expect("a delivery"),
+        };
+        if first {
+            // It waits for its first attempt anyway.
+            self.rows.insert(id, (row.endpoint, row.position, None));
+            self.first.insert((row.endpoint, row.position, id), row);
+            return;
+        }
+        (row.requeues, row.schedule_attempts, row.due_at) = (row.requeues + 1, 0, at);
+        self.wait(position, row);
+    }
+
     fn apply(&mut self, position: Position, endpoint: EndpointId, attempted: &Attempted) {
         let id = attempted.delivery;
-        let (mut row, created) = self.remove(endpoint, id);
         if !self.tests.contains(&id) {
             self.health.entry(endpoint).or_default().attempted(attempted);
         }
-        assert_eq!(attempted.attempt, row.attempts + 1, "attempts are numbered without a gap");
-        if let AttemptResult::Retry { next_at } = attempted.result {
-            row.attempts = attempted.attempt;
-            row.due_at = next_at;
-            self.rows.insert(id, (endpoint, created, Some(next_at)));
-            self.retries.insert((endpoint, next_at, id), row);
-            self.changed.insert(position, endpoint);
+        let (mut row, _) = self.take(id).expect("an outcome of a delivery that is not pending");
+        assert_eq!((row.endpoint, attempted.attempt), (endpoint, row.attempts + 1), "numbered without a gap");
+        let outrun = attempted.requeues < row.requeues;
+        row.attempts = attempted.attempt;
+        row.schedule_attempts += 1;
+        match attempted.result {
+            AttemptResult::Delivered => drop(self.ended.insert(id, row)),
+            _ if outrun => {
+                row.schedule_attempts = 0;
+                self.wait(position, row);
+            }
+            AttemptResult::Failed => drop(self.ended.insert(id, row)),
+            AttemptResult::Retry { next_at } => {
+                row.due_at = next_at;
+                self.wait(position, row);
+            }
         }
     }
 }
@@ -237,10 +278,33 @@ impl World {
                 body: Bytes::from(body),
                 position,
                 attempts: 0,
+                schedule_attempts: 0,
+                requeues: 0,
                 due_at: Timestamp(0),
             })
         });
         id
+    }
+
+    /// What an operator's request does: `false` if an attempt is under way. `racing` asks without looking.
+    pub fn requeue(&self, delivery: DeliveryId, at: Timestamp, racing: bool) -> bool {
+        if !racing && self.state.lock().sending.contains(&delivery) {
+            return false;
+        }
+        self.append(|_| Entry::Requeued(delivery, at));
+        true
+    }
+
+    /// Whether the log says that a delivery has ended.
+    pub fn has_ended(&self, delivery: DeliveryId) -> bool {
+        let last = self.state.lock().log.iter().rev().find_map(|entry| match entry {
+            Entry::Attempted(_, attempted) if attempted.delivery == delivery => {
+                Some(!matches!(attempted.result, AttemptResult::Retry { .. }))
+            }
+            Entry::Requeued(id, _) if *id == delivery => Some(false),
+            _ => None,
+        });
+        last.unwrap_or(false)
     }
 
     fn append(&self, entry: impl FnOnce(Position) -> Entry) -> Position {
@@ -273,6 +337,7 @@ impl World {
 
     /// Reads the whole log, as the queue does before a worker starts.
     pub fn catch_up(&self) {
+        self.state.lock().sending.clear();
         let end = self.state.lock().log.len() as Position;
         self.project(end);
     }
@@ -291,7 +356,7 @@ impl World {
     pub fn outcomes(&self) -> Vec<Attempted> {
         let outcome = |entry: &Entry| match entry {
             Entry::Attempted(_, attempted) => Some(attempted.clone()),
-            Entry::Enqueued(_) | Entry::Discarded(..) => None,
+            Entry::Enqueued(_) | Entry::Requeued(..) | Entry::Discarded(..) => None,
         };
         self.state.lock().log.iter().filter_map(outcome).collect()
     }
@@ -462,6 +527,14 @@ impl OutcomeLog for World {
         let fresh = self.state.lock().recorded.insert((outcome.delivery, outcome.attempt));
         assert!(fresh, "an attempt is recorded once");
         Ok(self.append(|_| Entry::Attempted(endpoint, outcome.clone())))
+    }
+
+    fn began(&self, delivery: DeliveryId) {
+        assert!(self.state.lock().sending.insert(delivery), "one attempt at a time (OB-128)");
+    }
+
+    fn settled(&self, delivery: DeliveryId) {
+        self.state.lock().sending.remove(&delivery);
     }
 
     async fn discard(

@@ -2,7 +2,7 @@
 
 use compact_str::CompactString;
 use mainspring_eventlog::Version;
-use mainspring_schemas::{Properties, Timestamp, identity::KeyKind};
+use mainspring_schemas::{Properties, Timestamp, event::contact::Restored, identity::KeyKind};
 
 /// What is held of one contact.
 #[derive(Debug)]
@@ -62,7 +62,7 @@ pub(super) struct Aggregate {
     pub created_at: Timestamp,
     /// CT-09.
     pub updated_at: Timestamp,
-    /// Primary key of each kind, in the order of [`KeyKind::ALL`].
+    /// Primary key of each kind that has one, in the order of [`KeyKind::ALL`].
     pub primaries: [Option<CompactString>; 4],
     /// Its properties as stored, until they are needed.
     pub stored_properties: Option<String>,
@@ -90,6 +90,17 @@ impl Aggregate {
         }
     }
 
+    /// A contact that comes back (GD-02). Its keys are attached next.
+    pub fn restored(restored: &Restored, version: Version, wake_at: Option<Timestamp>) -> Self {
+        Self {
+            version,
+            first_seen_at: restored.first_seen_at,
+            last_seen_at: restored.last_seen_at,
+            created_at: restored.created_at,
+            ..Self::new(restored.at, wake_at, restored.properties.clone())
+        }
+    }
+
     /// Its properties, for changing them.
     pub fn properties_mut(&mut self) -> serde_json::Result<&mut Properties> {
         let properties = match self.stored_properties.take() {
@@ -99,9 +110,16 @@ impl Aggregate {
         Ok(self.properties.insert(properties.unwrap_or_default()))
     }
 
-    /// The slot of a kind's primary key.
-    pub fn primary_mut(&mut self, kind: KeyKind) -> &mut Option<CompactString> {
-        &mut self.primaries[slot(kind)]
+    /// The slot of a kind's primary key, if the kind has one.
+    pub fn primary_mut(&mut self, kind: KeyKind) -> Option<&mut Option<CompactString>> {
+        let slot = match kind {
+            KeyKind::External => 0,
+            KeyKind::Email => 1,
+            KeyKind::Discord => 2,
+            KeyKind::Anonymous => 3,
+            KeyKind::Provider => return None,
+        };
+        self.primaries.get_mut(slot)
     }
 
     /// Moves the instants that a call moves.
@@ -114,15 +132,5 @@ impl Aggregate {
     pub fn updated(&mut self, at: Timestamp) {
         self.updated_at = at;
         self.profile_dirty = true;
-    }
-}
-
-/// Place of a kind in columns and in the key table.
-pub(super) fn slot(kind: KeyKind) -> usize {
-    match kind {
-        KeyKind::External => 0,
-        KeyKind::Email => 1,
-        KeyKind::Discord => 2,
-        KeyKind::Anonymous => 3,
     }
 }

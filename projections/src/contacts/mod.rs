@@ -4,7 +4,7 @@
 //! contacts          one row per live contact: what every event moves, and nothing else
 //! contact_profiles  the rest of it: primary keys, instants that move rarely, properties as JSON
 //! contact_keys      every key of every live contact
-//! contact_former    who was merged away or deleted, with the survivor
+//! contact_former    who was merged away, with the survivor, or deleted, since when; the erased have neither
 //! destroyed_keys    data keys of the erased: every start sees to it that they are destroyed
 //! contact_totals    how many there are
 //! ```
@@ -25,6 +25,6 @@ pub use query::{Contact, ContactFilter, ContactKey, ContactOrder};
 pub(crate) use query::{
     by_any_key, by_key, contact, destroyed_keys, filtered_total, former, keys_of, list, total,
 };
-pub(crate) use query_order::{due_wakes, ids_after, next_wake};
+pub(crate) use query_order::{deleted_after, due_wakes, ids_after, next_wake};
 pub(crate) use store::SCHEMA;
 pub(crate) use unit::Unit;

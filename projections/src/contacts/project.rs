@@ -4,13 +4,24 @@ use mainspring_schemas::{
     ContactId, Properties, Timestamp,
     event::{
         DomainEvent,
-        contact::{Absorbed, AttachedKey, ContactEvent, Source},
+        contact::{Absorbed, AttachedKey, ContactEvent, Restored, Source},
     },
 };
 
 use uuid::Uuid;
 
 use crate::fact::{Fact, Owner};
+
+/// How a contact ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// This one answers for it from now on (MC-15).
+    MergedInto(ContactId),
+    /// Deleted then; that can be undone for a while (CT-74).
+    Deleted(Timestamp),
+    /// Erased.
+    Erased,
+}
 
 /// What happens to one contact's rows.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -51,9 +62,11 @@ pub enum ContactChange<'a> {
     },
     /// Row and keys disappear.
     Remove {
-        /// Who answers for it from now on (MC-15); nobody if it was deleted.
-        survivor: Option<ContactId>,
+        /// Why, and so what stays.
+        end: End,
     },
+    /// The row comes back (GD-02).
+    Restore(&'a Restored),
     /// The person is erased: these data keys must stay destroyed (GD-03). The row goes with the deletion that follows.
     Erase {
         /// When.
@@ -94,9 +107,11 @@ pub fn project(fact: &Fact) -> Option<(ContactId, ContactChange<'_>)> {
         | ContactEvent::Announced(_)
         | ContactEvent::IdentityConflict(_)
         | ContactEvent::Looked(_) => ContactChange::Touch { seen_at: None },
-        ContactEvent::MergedInto(merged) => ContactChange::Remove { survivor: Some(merged.survivor) },
+        ContactEvent::MergedInto(merged) => ContactChange::Remove { end: End::MergedInto(merged.survivor) },
         ContactEvent::Erased(erased) => ContactChange::Erase { at: erased.at, data_keys: &erased.data_keys },
-        ContactEvent::Deleted(_) => ContactChange::Remove { survivor: None },
+        ContactEvent::Deleted(deleted) if deleted.erases() => ContactChange::Remove { end: End::Erased },
+        ContactEvent::Deleted(deleted) => ContactChange::Remove { end: End::Deleted(deleted.at) },
+        ContactEvent::Restored(restored) => ContactChange::Restore(restored),
     };
     Some((contact, change))
 }

@@ -58,6 +58,24 @@ pub(crate) fn due_wakes(
     Ok(wakes)
 }
 
+/// Contacts that are deleted and not erased, with the instant of the deletion, the longest deleted first, after the
+/// given one of that order.
+pub(crate) fn deleted_after(
+    connection: &Connection,
+    after: Option<(Timestamp, ContactId)>,
+    limit: usize,
+) -> Result<Vec<(Timestamp, ContactId)>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT deleted_at, id FROM contact_former
+         WHERE deleted_at IS NOT NULL AND (deleted_at, id) > (?1, ?2) ORDER BY deleted_at, id LIMIT ?3",
+    )?;
+    let (at, contact): (i64, &[u8]) =
+        after.as_ref().map_or((i64::MIN, &[]), |(at, contact)| (at.0, contact.0.as_bytes()));
+    let deleted = statement
+        .query_map(params![at, contact, rows(limit)], |row| Ok((instant(row, 0)?, ContactId(id(row, 1)?))))?;
+    Ok(deleted.collect::<rusqlite::Result<_>>()?)
+}
+
 /// The soonest wake-up of all contacts.
 pub(crate) fn next_wake(connection: &Connection) -> Result<Option<Timestamp>> {
     let mut statement = connection.prepare_cached(

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::{
     cell::{Aggregate, Cell, Touch},
     keys::{KeyName, KeyRow},
+    project::End,
     slot,
 };
 use crate::{
@@ -39,7 +40,7 @@ CREATE TABLE contact_profiles (
     properties    TEXT -- none if null
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE contact_keys (
-    kind       INTEGER NOT NULL, -- 0 external, 1 email, 2 discord, 3 anonymous
+    kind       INTEGER NOT NULL, -- 0 external, 1 email, 2 discord, 3 anonymous, 4 provider
     value      TEXT NOT NULL,
     folded     TEXT, -- the value in lower case, where that differs
     contact    BLOB NOT NULL,
@@ -50,9 +51,10 @@ CREATE TABLE contact_keys (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX contact_keys_by_contact ON contact_keys (contact);
 CREATE TABLE contact_former (
-    id       BLOB PRIMARY KEY,
-    survivor BLOB,
-    version  INTEGER NOT NULL
+    id         BLOB PRIMARY KEY,
+    survivor   BLOB,
+    deleted_at INTEGER,
+    version    INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE destroyed_keys (
     data_key  BLOB PRIMARY KEY,
@@ -68,6 +70,8 @@ INSERT INTO contact_totals VALUES ('live', 0);
     indexes_sql: "
 CREATE INDEX IF NOT EXISTS contacts_by_seen_slot ON contacts (seen_slot);
 CREATE INDEX IF NOT EXISTS contacts_by_wake_slot ON contacts (wake_slot) WHERE wake_slot IS NOT NULL;
+CREATE INDEX IF NOT EXISTS contact_former_by_deletion ON contact_former (deleted_at, id)
+    WHERE deleted_at IS NOT NULL;
 ",
     tables: &[
         Table { name: "contacts", key: &["id"], personal: &[] },
@@ -197,17 +201,43 @@ pub(super) fn remove(
     connection: &Connection,
     contact: ContactId,
     stored: bool,
-    survivor: Option<ContactId>,
+    end: End,
     version: Version,
 ) -> Result<()> {
     let id = contact.0.as_bytes();
+    let (survivor, deleted_at) = match end {
+        End::MergedInto(survivor) => (Some(survivor), None),
+        End::Deleted(at) => (None, Some(at.0)),
+        End::Erased => (None, None),
+    };
     if stored {
         connection.prepare_cached("DELETE FROM contacts WHERE id = ?1")?.execute([id])?;
         connection.prepare_cached("DELETE FROM contact_profiles WHERE contact = ?1")?.execute([id])?;
     }
     connection
-        .prepare_cached("INSERT INTO contact_former (id, survivor, version) VALUES (?1, ?2, ?3)")?
-        .execute(params![id, survivor.as_ref().map(|survivor| survivor.0.as_bytes()), integer(version)])?;
+        .prepare_cached(
+            "INSERT INTO contact_former (id, survivor, deleted_at, version) VALUES (?1, ?2, ?3, ?4)",
+        )?
+        .execute(params![
+            id,
+            survivor.as_ref().map(|survivor| survivor.0.as_bytes()),
+            deleted_at,
+            integer(version)
+        ])?;
+    Ok(())
+}
+
+/// A contact that was deleted is erased: its deletion cannot be undone any more.
+pub(super) fn forget_deletion(connection: &Connection, contact: ContactId) -> Result<()> {
+    connection
+        .prepare_cached("UPDATE contact_former SET deleted_at = NULL WHERE id = ?1")?
+        .execute([contact.0.as_bytes()])?;
+    Ok(())
+}
+
+/// A contact is no former one any more.
+pub(super) fn remove_former(connection: &Connection, contact: ContactId) -> Result<()> {
+    connection.prepare_cached("DELETE FROM contact_former WHERE id = ?1")?.execute([contact.0.as_bytes()])?;
     Ok(())
 }
 

@@ -38,6 +38,7 @@ impl Unit {
         let change = match change {
             ContactChange::Erase { at, data_keys } => {
                 store::add_destroyed_keys(connection, contact, data_keys, at)?;
+                store::forget_deletion(connection, contact)?;
                 ContactChange::Touch { seen_at: None }
             }
             change => change,
@@ -85,6 +86,15 @@ impl Unit {
         }
         let aggregate = match cell {
             Cell::Loaded(aggregate) => aggregate,
+            Cell::Former { .. } if let ContactChange::Restore(restored) = change => {
+                store::remove_former(connection, contact)?;
+                let mut aggregate = Aggregate::restored(restored, version, wake_at);
+                self.keys.begin(contact, &mut aggregate, &restored.keys, restored.at);
+                *cell = Cell::Loaded(Box::new(aggregate));
+                self.weight += 1024;
+                self.born += 1;
+                return Ok(());
+            }
             Cell::Former { version: former, dirty } => {
                 (*former, *dirty) = (version, true);
                 return Ok(());
@@ -95,6 +105,8 @@ impl Unit {
         aggregate.wake_at = wake_at;
         match change {
             ContactChange::Create { .. } => return Err(fact.version_gap(0)),
+            // It was never gone: nothing came back.
+            ContactChange::Restore(_) => {}
             ContactChange::AttachKeys { at, keys } => {
                 self.keys.attach(connection, contact, aggregate, keys, at)?;
                 aggregate.changed(at);
@@ -122,10 +134,10 @@ impl Unit {
             ContactChange::Touch { seen_at } => {
                 aggregate.last_seen_at = aggregate.last_seen_at.max(seen_at.unwrap_or(Touch::UNSEEN));
             }
-            ContactChange::Remove { survivor } => {
+            ContactChange::Remove { end } => {
                 let stored = aggregate.stored;
                 self.keys.remove_all(connection, contact)?;
-                store::remove(connection, contact, stored, survivor, version)?;
+                store::remove(connection, contact, stored, end, version)?;
                 *cell = Cell::Former { version, dirty: false };
                 self.born -= 1;
             }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mainspring_schemas::{ContactId, DeliveryId, EndpointId, MessageId, Timestamp};
+use mainspring_schemas::{ContactId, DeliveryId, EndpointId, MessageId, RecoveryId, Timestamp};
 
 use super::DeliveryStatus;
 
@@ -45,6 +45,41 @@ pub struct DeliveryRow {
     pub created_at: Timestamp,
     /// When the row changed last.
     pub updated_at: Timestamp,
+    /// How often it became due anew after it had been made (OB-160).
+    pub requeues: u32,
+    /// Attempts made before its schedule began.
+    pub schedule_from: u32,
+    /// The recovery that queued it last.
+    pub recovery: Option<RecoveryId>,
+}
+
+impl DeliveryRow {
+    /// A delivery that is due at once, to anybody and about nobody.
+    pub fn new(seq: u64, endpoint: EndpointId, message: MessageId, event_type: &str, at: Timestamp) -> Self {
+        Self {
+            seq,
+            id: DeliveryId::of(&message, endpoint),
+            endpoint,
+            message,
+            event_type: event_type.to_owned(),
+            contact: None,
+            test: false,
+            status: DeliveryStatus::Pending,
+            attempts: 0,
+            next_attempt_at: Some(at),
+            last_attempt_at: None,
+            response_status: None,
+            response_snippet: None,
+            last_error: None,
+            error_class: None,
+            delivered_at: None,
+            created_at: at,
+            updated_at: at,
+            requeues: 0,
+            schedule_from: 0,
+            recovery: None,
+        }
+    }
 }
 
 /// A delivery with what is still to be written of it.

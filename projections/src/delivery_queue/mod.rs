@@ -6,6 +6,9 @@
 //! delivery_bodies  the frozen envelopes (OB-52), apart so that an outcome does not rewrite them
 //! attempts         one row per HTTP attempt
 //! dead_letters     one row per delivery that was given up (OB-154)
+//! recoveries       spans that are delivered again (OB-161)
+//! withdrawn        contacts that were erased
+//! retention        up to where an endpoint's deliveries may be gone (OB-163)
 //! delivery_counts  how many deliveries an endpoint has in each state
 //! ```
 //!
@@ -17,10 +20,17 @@ mod envelope;
 pub mod project;
 mod query;
 mod query_endpoint;
+mod query_letter;
 mod query_log;
+mod query_recovery;
+mod query_stats;
+mod schema;
 mod store;
 mod store_endpoint;
+mod store_letter;
+mod store_redelivery;
 mod unit;
+mod unit_redelivery;
 
 pub use envelope::envelope;
 pub use query::{DueDelivery, FirstAttempts};
@@ -32,9 +42,17 @@ pub use query_endpoint::{DeliveryCounts, Endpoint};
 pub(crate) use query_endpoint::{
     counts, destroyed_endpoint_keys, endpoint, endpoint_ids, endpoint_total, endpoints,
 };
-pub use query_log::{Attempt, DeadLetter, DeadLetterFilter, Delivery, DeliveryDetail, DeliveryFilter};
-pub(crate) use query_log::{dead_letter_total, dead_letters, deliveries, detail};
-pub(crate) use store::SCHEMA;
+pub use query_letter::{DeadLetter, DeadLetterFilter};
+pub(crate) use query_letter::{dead_letter_total, dead_letters};
+pub use query_log::{Attempt, Delivery, DeliveryDetail, DeliveryFilter};
+pub(crate) use query_log::{deliveries, detail};
+pub use query_recovery::{Expirable, Recoverable, Recovery};
+pub(crate) use query_recovery::{
+    expirable, forgot_until, is_known, recoverable, recoverable_total, recovery, running_recoveries, untried,
+};
+pub use query_stats::DeliveryStats;
+pub(crate) use query_stats::stats;
+pub(crate) use schema::SCHEMA;
 pub(crate) use unit::Unit;
 
 use serde::{Deserialize, Serialize};
@@ -49,7 +67,7 @@ pub enum DeliveryStatus {
     Delivered,
     /// Given up: a dead letter. Terminal.
     Failed,
-    /// Its endpoint is gone (OB-87). Terminal.
+    /// Its endpoint is gone (OB-87), it was held too long (OB-88), or whom it is about was erased. Terminal.
     Discarded,
 }
 

@@ -6,7 +6,7 @@ use mainspring_schemas::{
     event::{
         DeliveryEvent, DomainEvent, EndpointEvent,
         contact::{Announced, BucketEntered, BucketLeft, ContactEvent},
-        delivery::{AttemptResult, Attempted, Discarded, Requeued},
+        delivery::{AttemptResult, Attempted, Requeued},
         endpoint::TestRequested,
     },
 };
@@ -92,10 +92,8 @@ pub enum QueueChange<'a> {
     },
     /// What became of an attempt.
     Outcome(EndpointId, &'a Attempted),
-    /// A delivery is made once more.
-    Requeue(EndpointId, &'a Requeued),
-    /// A delivery is not made any more.
-    Discard(EndpointId, &'a Discarded),
+    /// Anything else of an endpoint's delivery stream.
+    Redelivery(EndpointId, &'a DeliveryEvent),
 }
 
 /// The change a record makes to the queue, if any. A test both counts as a record of its endpoint and is delivered, so
@@ -120,12 +118,11 @@ pub fn project(fact: &Fact) -> Option<QueueChange<'_>> {
         (Owner::Endpoint(endpoint), DomainEvent::Endpoint(event)) => {
             return Some(QueueChange::Configure(endpoint, event));
         }
+        (Owner::Endpoint(endpoint), DomainEvent::Delivery(DeliveryEvent::Attempted(attempted))) => {
+            return Some(QueueChange::Outcome(endpoint, attempted));
+        }
         (Owner::Endpoint(endpoint), DomainEvent::Delivery(event)) => {
-            return Some(match event {
-                DeliveryEvent::Attempted(attempted) => QueueChange::Outcome(endpoint, attempted),
-                DeliveryEvent::Requeued(requeued) => QueueChange::Requeue(endpoint, requeued),
-                DeliveryEvent::Discarded(discarded) => QueueChange::Discard(endpoint, discarded),
-            });
+            return Some(QueueChange::Redelivery(endpoint, event));
         }
         _ => return None,
     };
@@ -160,8 +157,13 @@ pub fn receives(endpoint: &EndpointRow, outbound_type: &str, receivers: Receiver
 
 /// Brings a delivery to where it is after an attempt. `false` if the outcome is late or a duplicate and does nothing
 /// (OB-127); only success is believed late, since the receiver has the message then.
+///
+/// An attempt that began before the newest requeue may still succeed, and then there is nothing left to do. If it fails,
+/// what the requeue asked for is still due, with a whole schedule before it (OB-160).
 pub fn settle(delivery: &mut DeliveryRow, attempted: &Attempted, recorded_at: Timestamp) -> bool {
-    let repeated = attempted.attempt <= delivery.attempts && attempted.result != AttemptResult::Delivered;
+    let outrun = attempted.requeues < delivery.requeues;
+    let delivered = attempted.result == AttemptResult::Delivered;
+    let repeated = attempted.attempt <= delivery.attempts && (outrun || !delivered);
     if delivery.status != DeliveryStatus::Pending || repeated {
         return false;
     }
@@ -169,6 +171,8 @@ pub fn settle(delivery: &mut DeliveryRow, attempted: &Attempted, recorded_at: Ti
     delivery.last_attempt_at = Some(attempted.at);
     delivery.response_status = attempted.response_status;
     delivery.response_snippet.clone_from(&attempted.response_snippet);
+    delivery.last_error.clone_from(&attempted.error);
+    delivery.error_class.clone_from(&attempted.error_class);
     delivery.updated_at = recorded_at;
     match attempted.result {
         AttemptResult::Delivered => {
@@ -178,22 +182,18 @@ pub fn settle(delivery: &mut DeliveryRow, attempted: &Attempted, recorded_at: Ti
             delivery.last_error = None;
             delivery.error_class = None;
         }
-        AttemptResult::Retry { next_at } => {
-            delivery.next_attempt_at = Some(next_at);
-            delivery.last_error.clone_from(&attempted.error);
-            delivery.error_class.clone_from(&attempted.error_class);
-        }
+        _ if outrun => delivery.schedule_from = delivery.attempts,
+        AttemptResult::Retry { next_at } => delivery.next_attempt_at = Some(next_at),
         AttemptResult::Failed => {
             delivery.status = DeliveryStatus::Failed;
             delivery.next_attempt_at = None;
-            delivery.last_error.clone_from(&attempted.error);
-            delivery.error_class.clone_from(&attempted.error_class);
         }
     }
     true
 }
 
-/// Makes a delivery due again. `false` if it waits for its first attempt anyway.
+/// Makes a delivery due again, whatever became of it before (OB-160): its attempts go on being numbered, its schedule
+/// starts afresh. `false` if it waits for its first attempt anyway.
 pub fn requeue(delivery: &mut DeliveryRow, requeued: &Requeued, recorded_at: Timestamp) -> bool {
     if delivery.status == DeliveryStatus::Pending && delivery.attempts == 0 {
         return false;
@@ -201,6 +201,9 @@ pub fn requeue(delivery: &mut DeliveryRow, requeued: &Requeued, recorded_at: Tim
     delivery.status = DeliveryStatus::Pending;
     delivery.next_attempt_at = Some(requeued.at);
     delivery.delivered_at = None;
+    delivery.requeues = delivery.requeues.saturating_add(1);
+    delivery.schedule_from = delivery.attempts;
+    delivery.recovery = requeued.recovery.or(delivery.recovery);
     delivery.updated_at = recorded_at;
     true
 }
@@ -214,4 +217,11 @@ pub fn discard(delivery: &mut DeliveryRow, recorded_at: Timestamp) -> bool {
     delivery.next_attempt_at = None;
     delivery.updated_at = recorded_at;
     true
+}
+
+/// Whether an attempt is the one that a requeue asked for (OB-181). Asked before [`settle`].
+pub fn is_manual(delivery: &DeliveryRow, attempted: &Attempted) -> bool {
+    delivery.requeues > 0
+        && attempted.requeues == delivery.requeues
+        && delivery.attempts == delivery.schedule_from
 }

@@ -30,6 +30,10 @@ pub struct DueDelivery {
     pub test: bool,
     /// Attempts made so far.
     pub attempts: u32,
+    /// Attempts made on the current schedule.
+    pub schedule_attempts: u32,
+    /// How often it was requeued.
+    pub requeues: u32,
     /// Since when it is due.
     pub due_at: Timestamp,
     /// When the row was made.
@@ -57,7 +61,7 @@ pub enum FirstAttempts {
 }
 
 const COLUMNS: &str = "d.seq, d.id, d.endpoint, d.message, d.event_type, d.contact, d.test, d.attempts,
-    d.next_attempt_at, d.created_at, (SELECT b.body FROM delivery_bodies b WHERE b.seq = d.seq)";
+    d.next_attempt_at, d.created_at, d.attempts - d.schedule_from, d.requeues, (SELECT b.body FROM delivery_bodies b WHERE b.seq = d.seq)";
 
 fn read(row: &Row<'_>) -> rusqlite::Result<DueDelivery> {
     Ok(DueDelivery {
@@ -71,7 +75,9 @@ fn read(row: &Row<'_>) -> rusqlite::Result<DueDelivery> {
         attempts: row.get(7)?,
         due_at: instant(row, 8)?,
         created_at: instant(row, 9)?,
-        body: row.get(10)?,
+        schedule_attempts: row.get(10)?,
+        requeues: row.get(11)?,
+        body: row.get(12)?,
     })
 }
 
@@ -115,7 +121,7 @@ const IS_HEAD: &str = "AND NOT EXISTS (
     SELECT 1 FROM deliveries e INDEXED BY deliveries_by_contact
     WHERE e.contact = d.contact AND e.seq < d.seq AND e.endpoint = d.endpoint AND e.status = 'pending')";
 
-/// Deliveries to an endpoint without an attempt so far, in log order, after those of a record.
+/// Deliveries to an endpoint without an attempt or a requeue so far, in log order, after those of a record.
 pub(crate) fn first_attempts(
     connection: &Connection,
     endpoint: EndpointId,
@@ -132,14 +138,15 @@ pub(crate) fn first_attempts(
     };
     let rest = format!(
         "INDEXED BY {index}
-         WHERE d.status = 'pending' AND d.endpoint = ?1 AND d.attempts = 0 AND d.seq >= ?2 {further}
+         WHERE d.status = 'pending' AND d.endpoint = ?1 AND d.attempts = 0 AND d.requeues = 0
+           AND d.seq >= ?2 {further}
          ORDER BY d.seq LIMIT ?3"
     );
     select(connection, &rest, params![endpoint.0.as_bytes(), from, rows(limit)])
 }
 
-/// Deliveries to an endpoint with attempts behind them that are due by `until`, soonest first, after the given one of
-/// that order.
+/// Deliveries to an endpoint with attempts behind them, or requeued, that are due by `until`, soonest first and in log
+/// order where that is equal, after the given one of that order.
 pub(crate) fn retries(
     connection: &Connection,
     endpoint: EndpointId,
@@ -157,9 +164,10 @@ pub(crate) fn retries(
     };
     let rest = format!(
         "INDEXED BY deliveries_retries
-         WHERE d.status = 'pending' AND d.attempts > 0 AND d.endpoint = ?1 AND d.next_attempt_at <= ?2
-           AND (d.next_attempt_at, d.id) > (?3, ?4) {further}
-         ORDER BY d.next_attempt_at, d.id LIMIT ?5"
+         WHERE d.status = 'pending' AND (d.attempts > 0 OR d.requeues > 0) AND d.endpoint = ?1
+           AND d.next_attempt_at <= ?2
+           AND (d.next_attempt_at, d.seq) > (?3, coalesce((SELECT seq FROM deliveries WHERE id = ?4), -1)) {further}
+         ORDER BY d.next_attempt_at, d.seq LIMIT ?5"
     );
     select(connection, &rest, params![endpoint.0.as_bytes(), until.0, at, delivery, rows(limit)])
 }
@@ -210,7 +218,7 @@ pub(crate) fn next_retry(
 ) -> Result<Option<Timestamp>> {
     let mut statement = connection.prepare_cached(
         "SELECT min(next_attempt_at) FROM deliveries INDEXED BY deliveries_retries
-         WHERE status = 'pending' AND attempts > 0 AND endpoint = ?1 AND next_attempt_at > ?2",
+         WHERE status = 'pending' AND (attempts > 0 OR requeues > 0) AND endpoint = ?1 AND next_attempt_at > ?2",
     )?;
     let at: Option<i64> = statement.query_row(params![endpoint.0.as_bytes(), now.0], |row| row.get(0))?;
     Ok(at.map(Timestamp))

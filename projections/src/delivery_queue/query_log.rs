@@ -1,7 +1,7 @@
-//! The delivery log (OB-180, OB-181) and the dead letters (OB-154, OB-155).
+//! The delivery log (OB-180, OB-181).
 
 use mainspring_schemas::{ContactId, DeliveryId, EndpointId, MessageId, Timestamp};
-use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter, types::Value};
+use rusqlite::{Connection, OptionalExtension, Row, params_from_iter, types::Value};
 
 use super::{
     DeliveryStatus,
@@ -11,7 +11,7 @@ use super::{
 use crate::{
     error::Result,
     page::{Order, rows},
-    value::{count, id, instant, integer, maybe_instant},
+    value::{instant, integer},
 };
 
 /// A delivery (OB-180).
@@ -102,6 +102,10 @@ pub struct Attempt {
     pub error: Option<String>,
     /// The class of what went wrong.
     pub error_class: Option<String>,
+    /// Whether an operator asked for it: the first one after a requeue.
+    pub manual: bool,
+    /// How many secrets signed it; `None` if nobody counted.
+    pub secret_count: Option<u8>,
 }
 
 impl Attempt {
@@ -143,65 +147,27 @@ pub struct DeliveryFilter {
     pub error_class: Option<String>,
 }
 
-/// A delivery that was given up (OB-154).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DeadLetter {
-    /// The delivery: both the entry's id and its `sourceId`.
-    pub id: DeliveryId,
-    /// Where to.
-    pub endpoint: EndpointId,
-    /// The address when it was given up; a credential in itself for some kinds (OB-156).
-    pub url: String,
-    /// The endpoint's kind then.
-    pub kind: String,
-    /// The outbound type.
-    pub event_type: String,
-    /// The message.
-    pub message: MessageId,
-    /// The envelope.
-    pub body: Vec<u8>,
-    /// Attempts made.
-    pub retry_count: u32,
-    /// Why (OB-132).
-    pub error: String,
-    /// `pending`, `retried` or `discarded`.
-    pub status: String,
-    /// When it was retried.
-    pub retried_at: Option<Timestamp>,
-    /// When it was given up.
-    pub created_at: Timestamp,
-}
-
-/// Which dead letters to list (OB-155); the default is all of them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct DeadLetterFilter {
-    /// Only in this state.
-    pub status: Option<String>,
-    /// Only this entry.
-    pub id: Option<DeliveryId>,
-}
-
 /// Conditions with their values, numbered as they come.
 #[derive(Default)]
-struct Conditions {
-    clauses: Vec<String>,
-    values: Vec<Value>,
+pub(super) struct Conditions {
+    pub clauses: Vec<String>,
+    pub values: Vec<Value>,
 }
 
 impl Conditions {
-    fn place(&mut self, value: Value) -> String {
+    pub fn place(&mut self, value: Value) -> String {
         self.values.push(value);
         format!("?{}", self.values.len())
     }
 
-    fn compare(&mut self, left: &str, value: Option<Value>) {
+    pub fn compare(&mut self, left: &str, value: Option<Value>) {
         if let Some(value) = value {
             let place = self.place(value);
             self.clauses.push(format!("{left} {place}"));
         }
     }
 
-    fn clause(&self) -> String {
+    pub fn clause(&self) -> String {
         if self.clauses.is_empty() { "1".to_owned() } else { self.clauses.join(" AND ") }
     }
 }
@@ -210,7 +176,8 @@ fn blob(id: uuid::Uuid) -> Value {
     Value::Blob(id.as_bytes().to_vec())
 }
 
-fn conditions(filter: &DeliveryFilter) -> Conditions {
+/// The conditions of a filter on `deliveries d`.
+pub(super) fn conditions(filter: &DeliveryFilter) -> Conditions {
     let mut conditions = Conditions::default();
     conditions.compare("d.endpoint =", filter.endpoint.map(|endpoint| blob(endpoint.0)));
     conditions.compare("d.message =", filter.message.map(|message| blob(message.0)));
@@ -243,7 +210,7 @@ fn conditions(filter: &DeliveryFilter) -> Conditions {
 }
 
 fn read_with_endpoint(row: &Row<'_>) -> rusqlite::Result<Delivery> {
-    Ok(Delivery::new(read(row)?, row.get(18)?))
+    Ok(Delivery::new(read(row)?, row.get(21)?))
 }
 
 const SELECT: &str = "e.disabled_at IS NOT NULL FROM deliveries d JOIN endpoints e ON e.id = d.endpoint";
@@ -286,7 +253,9 @@ pub(crate) fn detail(connection: &Connection, delivery: DeliveryId) -> Result<Op
         .optional()?
         .unwrap_or_default();
     let mut statement = connection.prepare_cached(
-        "SELECT n, at, duration_ms, result, response_status, response_snippet, error, error_class FROM attempts
+        "SELECT n, at, duration_ms, result, response_status, response_snippet, error, error_class, manual,
+                secret_count
+         FROM attempts
          WHERE delivery = ?1 ORDER BY n DESC LIMIT 50",
     )?;
     let attempts = statement.query_map([seq], |row| {
@@ -299,49 +268,9 @@ pub(crate) fn detail(connection: &Connection, delivery: DeliveryId) -> Result<Op
             response_snippet: row.get(5)?,
             error: row.get(6)?,
             error_class: row.get(7)?,
+            manual: row.get(8)?,
+            secret_count: row.get(9)?,
         })
     })?;
     Ok(Some(DeliveryDetail { delivery, payload, attempts: attempts.collect::<rusqlite::Result<_>>()? }))
-}
-
-const LETTERS: &str = "FROM dead_letters l JOIN deliveries d ON d.seq = l.seq
-    JOIN delivery_bodies b ON b.seq = l.seq WHERE (?1 IS NULL OR l.status = ?1) AND (?2 IS NULL OR l.id = ?2)";
-
-/// A page of dead letters, newest first (OB-155).
-pub(crate) fn dead_letters(
-    connection: &Connection,
-    filter: &DeadLetterFilter,
-    limit: usize,
-    offset: usize,
-) -> Result<Vec<DeadLetter>> {
-    let mut statement = connection.prepare_cached(&format!(
-        "SELECT l.id, d.endpoint, l.url, l.kind, d.event_type, d.message, b.body, l.retry_count, l.error, l.status,
-                l.retried_at, l.created_at {LETTERS} ORDER BY l.created_at DESC, l.seq DESC LIMIT ?3 OFFSET ?4"
-    ))?;
-    let id_bytes = filter.id.as_ref().map(|id| id.0.as_bytes());
-    let letters =
-        statement.query_map(params![filter.status, id_bytes, rows(limit), rows(offset)], |row| {
-            Ok(DeadLetter {
-                id: DeliveryId(id(row, 0)?),
-                endpoint: EndpointId(id(row, 1)?),
-                url: row.get(2)?,
-                kind: row.get(3)?,
-                event_type: row.get(4)?,
-                message: MessageId(id(row, 5)?),
-                body: row.get(6)?,
-                retry_count: row.get(7)?,
-                error: row.get(8)?,
-                status: row.get(9)?,
-                retried_at: maybe_instant(row, 10)?,
-                created_at: instant(row, 11)?,
-            })
-        })?;
-    Ok(letters.collect::<rusqlite::Result<_>>()?)
-}
-
-/// How many dead letters a filter leaves.
-pub(crate) fn dead_letter_total(connection: &Connection, filter: &DeadLetterFilter) -> Result<u64> {
-    let mut statement = connection.prepare_cached(&format!("SELECT count(*) {LETTERS}"))?;
-    let id_bytes = filter.id.as_ref().map(|id| id.0.as_bytes());
-    Ok(statement.query_row(params![filter.status, id_bytes], |row| count(row, 0))?)
 }

@@ -7,10 +7,7 @@ use std::{
 
 use mainspring_schemas::{
     ContactId, DeliveryId, EndpointId, MessageId,
-    event::{
-        DomainEvent, EndpointEvent,
-        delivery::{AttemptResult, Attempted},
-    },
+    event::{DomainEvent, EndpointEvent, delivery::Attempted},
 };
 use rusqlite::Connection;
 
@@ -18,9 +15,11 @@ use super::{
     DeliveryStatus,
     cell::{Cell, DeliveryRow, place},
     endpoint::EndpointRow,
-    project::{Content, QueueChange, Receivers, discard, project, receives, requeue, settle},
-    store::{self, LetterRow},
+    project::{Content, QueueChange, Receivers, is_manual, project, receives, settle},
+    store::{self, AttemptRow},
     store_endpoint,
+    store_letter::{self, LetterChange, LetterRow},
+    store_redelivery,
 };
 use crate::{
     error::{ProjectionError, Result},
@@ -35,9 +34,9 @@ pub(crate) struct Unit {
     index: HashMap<EndpointId, usize>,
     /// Which of them are still to be written.
     dirty: Vec<bool>,
-    deliveries: HashMap<DeliveryId, Cell>,
-    attempts: Vec<(u64, Attempted)>,
-    letters: Vec<LetterRow>,
+    pub(super) deliveries: HashMap<DeliveryId, Cell>,
+    attempts: Vec<AttemptRow>,
+    pub(super) letters: Vec<LetterChange>,
     counts: BTreeMap<(EndpointId, DeliveryStatus), i64>,
 }
 
@@ -76,20 +75,8 @@ impl Unit {
             Some(QueueChange::Outcome(endpoint, attempted)) => {
                 self.outcome(connection, fact, endpoint, attempted)
             }
-            Some(QueueChange::Requeue(endpoint, requeued)) => {
-                // What was about an erased person has no body any more and cannot be sent.
-                let erased = store::is_erased(connection, requeued.delivery)?;
-                let change =
-                    |row: &mut DeliveryRow| !erased && requeue(row, requeued, fact.record.recorded_at);
-                if let Some(seq) = self.redirect(connection, fact, endpoint, requeued.delivery, change)? {
-                    self.flush(connection)?;
-                    store::retry_letter(connection, seq, requeued.at)?;
-                }
-                Ok(())
-            }
-            Some(QueueChange::Discard(endpoint, discarded)) => {
-                let change = |row: &mut DeliveryRow| discard(row, fact.record.recorded_at);
-                self.redirect(connection, fact, endpoint, discarded.delivery, change).map(drop)
+            Some(QueueChange::Redelivery(endpoint, event)) => {
+                self.redeliver(connection, fact, endpoint, event)
             }
             Some(QueueChange::Deliver { message, contact, content, receivers }) => {
                 if let (Receivers::Only(endpoint), DomainEvent::Endpoint(event)) = (receivers, &fact.event) {
@@ -136,8 +123,14 @@ impl Unit {
             let discarded = store::discard_pending(connection, endpoint, fact.record.recorded_at)?;
             self.count(endpoint, DeliveryStatus::Pending, -discarded);
             self.count(endpoint, DeliveryStatus::Discarded, discarded);
+            store_redelivery::cancel(connection, endpoint, fact.record.recorded_at.0)?;
         }
         Ok(())
+    }
+
+    /// Whether the endpoint at a place is deleted.
+    pub(super) fn is_gone(&self, place: usize) -> bool {
+        self.endpoints[place].deleted_at.is_some()
     }
 
     fn erase(&mut self, connection: &Connection, fact: &Fact, contact: ContactId) -> Result<()> {
@@ -151,7 +144,7 @@ impl Unit {
         Ok(())
     }
 
-    fn count(&mut self, endpoint: EndpointId, status: DeliveryStatus, amount: i64) {
+    pub(super) fn count(&mut self, endpoint: EndpointId, status: DeliveryStatus, amount: i64) {
         *self.counts.entry((endpoint, status)).or_default() += amount;
     }
 
@@ -182,25 +175,11 @@ impl Unit {
             let position = fact.position();
             let seq = place(position, rank).ok_or(ProjectionError::TooManyReceivers { position })?;
             rank += 1;
+            let test = matches!(receivers, Receivers::Only(_));
             let row = DeliveryRow {
-                seq,
-                id: DeliveryId::of(&message, endpoint),
-                endpoint,
-                message,
-                event_type: outbound_type.to_owned(),
                 contact,
-                test: matches!(receivers, Receivers::Only(_)),
-                status: DeliveryStatus::Pending,
-                attempts: 0,
-                next_attempt_at: Some(recorded_at),
-                last_attempt_at: None,
-                response_status: None,
-                response_snippet: None,
-                last_error: None,
-                error_class: None,
-                delivered_at: None,
-                created_at: recorded_at,
-                updated_at: recorded_at,
+                test,
+                ..DeliveryRow::new(seq, endpoint, message, outbound_type, recorded_at)
             };
             self.deliveries.insert(row.id, Cell { row, body: Some(body) });
             self.count(endpoint, DeliveryStatus::Pending, 1);
@@ -208,38 +187,8 @@ impl Unit {
         Ok(())
     }
 
-    fn outcome(
-        &mut self,
-        connection: &Connection,
-        fact: &Fact,
-        endpoint: EndpointId,
-        attempted: &Attempted,
-    ) -> Result<()> {
-        let Some(place) = self.follow(fact, endpoint)? else { return Ok(()) };
-        let Some(cell) = load(&mut self.deliveries, connection, attempted.delivery)? else { return Ok(()) };
-        if !settle(&mut cell.row, attempted, fact.record.recorded_at) {
-            return Ok(());
-        }
-        let (status, test, seq, owner) = (cell.row.status, cell.row.test, cell.row.seq, cell.row.endpoint);
-        if status == DeliveryStatus::Failed {
-            let settings = &self.endpoints[place].settings;
-            let letter = LetterRow::new(&cell.row, settings, fact.record.recorded_at);
-            self.letters.push(letter);
-        }
-        if attempted.result == AttemptResult::Delivered || status == DeliveryStatus::Failed {
-            self.count(owner, DeliveryStatus::Pending, -1);
-            self.count(owner, status, 1);
-        }
-        // A test says nothing about the endpoint's health (OB-177).
-        if !test {
-            self.endpoints[place].attempted(attempted);
-        }
-        self.attempts.push((seq, attempted.clone()));
-        Ok(())
-    }
-
-    /// Counts a record of an endpoint's stream of outcomes; says where the endpoint stands, if it is known.
-    fn follow(&mut self, fact: &Fact, endpoint: EndpointId) -> Result<Option<usize>> {
+    /// Counts a record of an endpoint's delivery stream and finds the endpoint; `None` if it was never created.
+    pub(super) fn follow_stream(&mut self, fact: &Fact, endpoint: EndpointId) -> Result<Option<usize>> {
         let Some(place) = self.index.get(&endpoint).copied() else { return Ok(None) };
         let expected = self.endpoints[place].outcomes;
         if fact.record.version != expected {
@@ -250,29 +199,36 @@ impl Unit {
         Ok(Some(place))
     }
 
-    /// Gives a delivery another state; says its place if that changed anything.
-    fn redirect(
+    fn outcome(
         &mut self,
         connection: &Connection,
         fact: &Fact,
         endpoint: EndpointId,
-        delivery: DeliveryId,
-        change: impl FnOnce(&mut DeliveryRow) -> bool,
-    ) -> Result<Option<u64>> {
-        if self.follow(fact, endpoint)?.is_none() {
-            return Ok(None);
+        attempted: &Attempted,
+    ) -> Result<()> {
+        let Some(place) = self.follow_stream(fact, endpoint)? else { return Ok(()) };
+        let recorded_at = fact.record.recorded_at;
+        let Some(cell) = load(&mut self.deliveries, connection, attempted.delivery)? else { return Ok(()) };
+        let manual = is_manual(&cell.row, attempted);
+        if !settle(&mut cell.row, attempted, recorded_at) {
+            return Ok(());
         }
-        let Some(cell) = load(&mut self.deliveries, connection, delivery)? else { return Ok(None) };
-        let before = cell.row.status;
-        if !change(&mut cell.row) {
-            return Ok(None);
+        let row = &cell.row;
+        let (status, test, seq, owner) = (row.status, row.test, row.seq, row.endpoint);
+        if status == DeliveryStatus::Failed {
+            let letter = LetterRow::new(row, &self.endpoints[place].settings, recorded_at);
+            self.letters.push(LetterChange::GivenUp(letter));
         }
-        let (seq, owner, after) = (cell.row.seq, cell.row.endpoint, cell.row.status);
-        if before != after {
-            self.count(owner, before, -1);
-            self.count(owner, after, 1);
+        if status != DeliveryStatus::Pending {
+            self.count(owner, DeliveryStatus::Pending, -1);
+            self.count(owner, status, 1);
         }
-        Ok(Some(seq))
+        // A test says nothing about the endpoint's health (OB-177).
+        if !test {
+            self.endpoints[place].attempted(attempted);
+        }
+        self.attempts.push(AttemptRow { seq, endpoint: owner, test, manual, attempted: attempted.clone() });
+        Ok(())
     }
 
     /// Writes everything held.
@@ -282,7 +238,7 @@ impl Unit {
         cells.sort_unstable_by_key(|cell| cell.row.seq);
         store::write(connection, &cells)?;
         store::write_attempts(connection, &std::mem::take(&mut self.attempts))?;
-        store::write_letters(connection, &std::mem::take(&mut self.letters))?;
+        store_letter::write(connection, &std::mem::take(&mut self.letters))?;
         for (endpoint, dirty) in self.endpoints.iter().zip(&mut self.dirty).filter(|(_, dirty)| **dirty) {
             store_endpoint::save(connection, endpoint)?;
             *dirty = false;
@@ -294,8 +250,8 @@ impl Unit {
     }
 }
 
-/// A delivery to be changed.
-fn load<'a>(
+/// A delivery, stored or not yet.
+pub(super) fn load<'a>(
     deliveries: &'a mut HashMap<DeliveryId, Cell>,
     connection: &Connection,
     id: DeliveryId,

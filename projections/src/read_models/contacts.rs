@@ -74,6 +74,16 @@ impl ReadModels {
         self.ask(|connection| contacts::due_wakes(connection, after, until, limit))
     }
 
+    /// Contacts that are deleted and not erased, with the instant of the deletion, the longest deleted first, after the
+    /// given one of that order (CT-74).
+    pub fn deleted_after(
+        &self,
+        after: Option<(Timestamp, ContactId)>,
+        limit: usize,
+    ) -> Result<Vec<(Timestamp, ContactId)>> {
+        self.ask(|connection| contacts::deleted_after(connection, after, limit))
+    }
+
     /// The soonest wake-up of all contacts.
     pub fn next_wake(&self) -> Result<Option<Timestamp>> {
         self.ask(contacts::next_wake)

@@ -1,14 +1,14 @@
 //! Questions about endpoints and deliveries.
 
 use mainspring_eventlog::Position;
-use mainspring_schemas::{ContactId, DeliveryId, EndpointId, Timestamp};
+use mainspring_schemas::{ContactId, DeliveryId, EndpointId, RecoveryId, Timestamp};
 use uuid::Uuid;
 
 use super::ReadModels;
 use crate::{
     delivery_queue::{
         self, DeadLetter, DeadLetterFilter, Delivery, DeliveryCounts, DeliveryDetail, DeliveryFilter,
-        DueDelivery, Endpoint, FirstAttempts,
+        DeliveryStats, DueDelivery, Endpoint, Expirable, FirstAttempts, Recoverable, Recovery,
     },
     error::Result,
     page::Order,
@@ -153,5 +153,58 @@ impl ReadModels {
     /// How many dead letters a filter leaves.
     pub fn dead_letter_count(&self, filter: &DeadLetterFilter) -> Result<u64> {
         self.ask(|connection| delivery_queue::dead_letter_total(connection, filter))
+    }
+
+    /// Deliveries of a filter that can be made again, caused by records from `from` on and below `end`, in log order.
+    /// Neither tests nor what is about the erased (OB-161).
+    pub fn recoverable(
+        &self,
+        filter: &DeliveryFilter,
+        from: Position,
+        end: Position,
+        limit: usize,
+    ) -> Result<Vec<Recoverable>> {
+        self.ask(|connection| delivery_queue::recoverable(connection, filter, from, end, limit))
+    }
+
+    /// How many these are, from the beginning.
+    pub fn recoverable_total(&self, filter: &DeliveryFilter, end: Position) -> Result<u64> {
+        self.ask(|connection| delivery_queue::recoverable_total(connection, filter, end))
+    }
+
+    /// Whether a message needs no delivery: it has one, or whom it is about was erased.
+    pub fn needs_no_delivery(&self, delivery: DeliveryId, contact: Option<ContactId>) -> Result<bool> {
+        self.ask(|connection| delivery_queue::is_known(connection, delivery, contact))
+    }
+
+    /// Up to which instant of recording an endpoint's deliveries may have been forgotten (OB-163).
+    pub fn forgot_until(&self, endpoint: EndpointId) -> Result<Option<Timestamp>> {
+        self.ask(|connection| delivery_queue::forgot_until(connection, endpoint))
+    }
+
+    /// How many deliveries of an endpoint wait for the first attempt of their schedule; counts no further than `most`.
+    pub fn untried(&self, endpoint: EndpointId, most: usize) -> Result<usize> {
+        self.ask(|connection| delivery_queue::untried(connection, endpoint, most))
+    }
+
+    /// A recovery and how far it is (OB-161).
+    pub fn recovery(&self, recovery: RecoveryId) -> Result<Option<Recovery>> {
+        self.ask(|connection| delivery_queue::recovery(connection, recovery))
+    }
+
+    /// Recoveries that are not over, oldest first.
+    pub fn running_recoveries(&self) -> Result<Vec<Recovery>> {
+        self.ask(delivery_queue::running_recoveries)
+    }
+
+    /// What may be forgotten, at most `most` deliveries of each endpoint: what was delivered or discarded until
+    /// `ended`, and what failed until `failed` (OB-163).
+    pub fn expirable(&self, ended: Timestamp, failed: Timestamp, most: usize) -> Result<Vec<Expirable>> {
+        self.ask(|connection| delivery_queue::expirable(connection, ended, failed, most))
+    }
+
+    /// What happened at an endpoint since an instant (OB-162).
+    pub fn delivery_stats(&self, endpoint: EndpointId, since: Timestamp) -> Result<DeliveryStats> {
+        self.ask(|connection| delivery_queue::stats(connection, endpoint, since))
     }
 }

@@ -33,6 +33,7 @@ fn check_against_model(read_models: &ReadModels, history: &History) {
     assert_eq!(read_models.contact_total().unwrap(), live as u64);
     let ids = read_models.contact_ids_after(None, usize::MAX).unwrap();
     assert!(ids.iter().copied().eq(history.live_ids()));
+    assert!(read_models.deleted_after(None, usize::MAX).unwrap().into_iter().eq(history.graces()));
     for expected in &history.contacts {
         let found = read_models.contact(expected.id).unwrap();
         assert_eq!(found.is_some(), expected.live);

@@ -1,8 +1,10 @@
 //! Valid histories from arbitrary numbers, with a model that knows what must come out.
 
 mod buckets;
+mod deletion;
 mod endpoints;
 mod erasure;
+mod redelivery;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -10,8 +12,8 @@ use bytes::Bytes;
 use compact_str::{CompactString, format_compact};
 use mainspring_eventlog::Recorded;
 use mainspring_schemas::{
-    BucketId, ContactId, DeliveryId, EndpointId, MessageId, Properties, RecordId, StayId, StreamName,
-    Timestamp,
+    BucketId, ContactId, DeliveryId, EndpointId, MessageId, Properties, RecordId, RecoveryId, SourceId,
+    StayId, StreamName, Timestamp,
     catalog::{BUCKET_ENTERED, BUCKET_LEFT, WEBHOOK_TEST, subscribes},
     codec::{
         Encoded,
@@ -25,7 +27,7 @@ use mainspring_schemas::{
         contact::{
             Absorbed, Announced, AttachedKey, BucketDeadline, BucketDwelled, BucketEntered, BucketLeft,
             Created, Deleted, Erased, EventRecorded, KeysAttached, LeaveReason, Looked, MergedInto,
-            MovedStanding, MovedStay, PropertiesChanged, Reacted, ReactionOutcome, Seen, Source,
+            MovedStanding, MovedStay, PropertiesChanged, Reacted, ReactionOutcome, Restored, Seen, Source,
             TransitionSource, Via,
         },
         delivery::{AttemptResult, Attempted, DiscardReason, Discarded, RequeueCause, Requeued},
@@ -34,6 +36,7 @@ use mainspring_schemas::{
             EndpointUpdated, SecretRotated, SigningSecret, TestRequested,
         },
         identity::Claimed,
+        redelivery::{Expired, LetterDiscarded, Recovered, RecoveryAdvanced, RecoveryEnded, RecoveryStarted},
     },
     identity::KeyKind,
 };
@@ -58,6 +61,8 @@ pub struct ModelStay {
 pub struct ModelContact {
     pub id: ContactId,
     pub live: bool,
+    /// When it was deleted, if that can be undone.
+    pub deleted_at: Option<Timestamp>,
     pub survivor: Option<ContactId>,
     pub keys: BTreeMap<(KeyKind, CompactString), bool>,
     pub properties: Properties,
@@ -83,7 +88,20 @@ pub struct ModelDelivery {
     pub endpoint: EndpointId,
     pub contact: Option<ContactId>,
     pub attempts: u32,
+    pub requeues: u32,
     pub status: &'static str,
+    /// When it got this status.
+    pub since: Timestamp,
+}
+
+impl ModelDelivery {
+    fn new(endpoint: EndpointId, contact: Option<ContactId>, since: Timestamp) -> Self {
+        Self { endpoint, contact, attempts: 0, requeues: 0, status: "pending", since }
+    }
+
+    fn turn(&mut self, status: &'static str, at: Timestamp) {
+        (self.status, self.since) = (status, at);
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -187,6 +205,7 @@ impl History {
         self.keys += 1;
         match kind {
             KeyKind::Email => format_compact!("p{}_%@example.com", self.keys),
+            KeyKind::Provider => format_compact!("stripe:cus_{}", self.keys),
             _ => format_compact!("Key-{}", self.keys),
         }
     }
@@ -202,7 +221,7 @@ impl History {
             12 | 13 => self.enter(whom, spare),
             14 => self.leave(whom, spare),
             15 => self.merge(whom, spare),
-            16 => self.delete(whom, spare),
+            16 => self.end_or_go_on(whom, spare),
             17 => self.announce(whom, spare),
             18 | 19 => self.endpoint(whom, spare),
             20..=22 => self.attempt(whom, spare),
@@ -219,7 +238,7 @@ impl History {
                 keys.push(AttachedKey {
                     kind,
                     value: self.fresh_key(kind),
-                    primary: true,
+                    primary: kind.has_primary(),
                     via: Via::Created,
                 });
             }
@@ -236,8 +255,9 @@ impl History {
         self.contacts.push(ModelContact {
             id,
             live: true,
+            deleted_at: None,
             survivor: None,
-            keys: keys.iter().map(|key| ((key.kind, key.value.clone()), true)).collect(),
+            keys: keys.iter().map(|key| ((key.kind, key.value.clone()), key.primary)).collect(),
             properties: properties.clone(),
             first_seen_at: at,
             last_seen_at: at,
@@ -261,7 +281,11 @@ impl History {
                 occurred_at: at.plus(-86_400_000),
                 at,
                 properties: object(json!({"screen": "home"})),
-                source: if kind == 4 { Source::Bucket } else { Source::Api },
+                source: match kind {
+                    2 => Source::Webhook(SourceId::new("stripe").unwrap()),
+                    3 => Source::Api,
+                    _ => Source::Bucket,
+                },
                 idempotency: None,
             }),
         };
@@ -278,7 +302,7 @@ impl History {
 
     fn attach(&mut self, whom: u8, spare: u8) {
         let Some(index) = self.live(whom) else { return };
-        let kind = KeyKind::ALL[usize::from(spare) % 4];
+        let kind = KeyKind::ALL[usize::from(spare) % KeyKind::ALL.len()];
         // Now and then a key that is attached already becomes primary.
         let known =
             self.contacts[index].keys.keys().find(|(k, _)| *k == kind).map(|(_, value)| value.clone());
@@ -286,7 +310,7 @@ impl History {
             Some(value) => value,
             None => self.fresh_key(kind),
         };
-        let primary = spare.is_multiple_of(2);
+        let primary = kind.has_primary() && spare.is_multiple_of(2);
         let key = AttachedKey { kind, value: value.clone(), primary, via: Via::Attached };
         let at = self.now();
         self.contact_event(index, &ContactEvent::KeysAttached(KeysAttached { at, keys: vec![key] }));
@@ -529,12 +553,15 @@ impl History {
             self.end(index, stay, LeaveReason::Deleted, false);
         }
         let at = self.now();
-        if spare.is_multiple_of(2) {
+        let erases = spare.is_multiple_of(2);
+        if erases {
             self.erase(index);
         }
-        self.contact_event(index, &ContactEvent::Deleted(Deleted { at, reason: "deleted".into() }));
+        let reason = if erases { "erased" } else { "deleted" };
+        self.contact_event(index, &ContactEvent::Deleted(Deleted { at, reason: reason.into() }));
         self.stays.retain(|_, stay| stay.contact != contact);
         self.contacts[index].live = false;
+        self.contacts[index].deleted_at = (!erases).then_some(at);
         self.contacts[index].keys.clear();
     }
 
@@ -553,7 +580,7 @@ impl History {
             if endpoint.event_types.iter().any(|pattern| subscribes(pattern, outbound_type)) {
                 let id = DeliveryId::of(&message, endpoint.id);
                 let endpoint = endpoint.id;
-                let delivery = ModelDelivery { endpoint, contact, attempts: 0, status: "pending" };
+                let delivery = ModelDelivery::new(endpoint, contact, Timestamp(self.now));
                 self.deliveries.insert(id, delivery);
                 self.order.push(id);
             }

@@ -9,7 +9,7 @@
 /// The personal fields of an event type; `None` if the type is not known here. `a.b` is field `b` of the map in field `a`.
 pub fn personal_fields(event_type: &str) -> Option<&'static [&'static str]> {
     Some(match event_type {
-        "contact.created" => &["keys", "properties"],
+        "contact.created" | "contact.restored" => &["keys", "properties"],
         "contact.keys-attached" => &["keys"],
         "contact.properties" => &["set", "removed"],
         "contact.event" => &["name", "properties", "idempotency"],
@@ -25,8 +25,14 @@ pub fn personal_fields(event_type: &str) -> Option<&'static [&'static str]> {
         | "contact.erased"
         | "contact.looked"
         | "delivery.requeued"
-        | "delivery.discarded" => &[],
+        | "delivery.discarded"
+        | "delivery.recovery-started"
+        | "delivery.recovery-advanced"
+        | "delivery.recovery-ended"
+        | "delivery.letter-discarded"
+        | "delivery.expired" => &[],
         "delivery.attempted" => &["response_snippet"],
+        "delivery.recovered" => &["body"],
         "endpoint.created" => &["secret", "settings.config", "settings.headers"],
         "endpoint.updated" => &["settings.config", "settings.headers"],
         "endpoint.rotated" => &["secrets"],

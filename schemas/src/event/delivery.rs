@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{DeliveryId, Timestamp};
+use super::redelivery::{
+    Expired, LetterDiscarded, Recovered, RecoveryAdvanced, RecoveryEnded, RecoveryStarted,
+};
+use crate::{DeliveryId, RecoveryId, Timestamp};
 
 /// What an attempt leads to (OB-120..OB-127).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,9 +47,21 @@ pub struct Attempted {
     /// The class of what went wrong: `server_error`, `timeout`, `network`, `blocked`, `config`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_class: Option<String>,
+    /// How many secrets signed the request (OB-181); `None` if nobody counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_count: Option<u8>,
+    /// How often the delivery had been requeued when the attempt began. One that began before the newest requeue ends
+    /// nothing but itself: only what that requeue asked for does (OB-160).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub requeues: u32,
     /// Until when the receiver wants nothing at all to be sent to the endpoint (OB-145).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub throttled_until: Option<Timestamp>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// Why a delivery is made once more.
@@ -69,6 +84,9 @@ pub struct Requeued {
     pub delivery: DeliveryId,
     /// Why.
     pub cause: RequeueCause,
+    /// By which recovery, if by one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<RecoveryId>,
 }
 
 /// Why a pending delivery is not made any more.
@@ -101,4 +119,16 @@ pub enum DeliveryEvent {
     Requeued(Requeued),
     /// See [`Discarded`].
     Discarded(Discarded),
+    /// See [`RecoveryStarted`].
+    RecoveryStarted(RecoveryStarted),
+    /// See [`Recovered`].
+    Recovered(Recovered),
+    /// See [`RecoveryAdvanced`].
+    RecoveryAdvanced(RecoveryAdvanced),
+    /// See [`RecoveryEnded`].
+    RecoveryEnded(RecoveryEnded),
+    /// See [`LetterDiscarded`].
+    LetterDiscarded(LetterDiscarded),
+    /// See [`Expired`].
+    Expired(Expired),
 }

@@ -10,6 +10,7 @@ pub mod delivery;
 mod dwell;
 pub mod endpoint;
 pub mod identity;
+pub mod redelivery;
 
 pub use access::AccessEvent;
 pub use bucket::BucketEvent;

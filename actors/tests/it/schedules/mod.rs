@@ -1,5 +1,5 @@
 //! Who is who under fire: a whole engine on one thread, a log that waits, refuses and crashes by a seed, and a few
-//! clients that create, link, merge and delete the same few people at once. A seed repeats its schedule exactly:
+//! clients that create, link, merge, delete and restore the same few people at once. A seed repeats its schedule exactly:
 //! `MAINSPRING_TEST_SEED` runs one alone.
 
 mod clients;
@@ -70,6 +70,14 @@ impl Population for Nothing {
         Ok(Vec::new())
     }
 
+    async fn deleted_after(
+        &self,
+        _: Option<(Timestamp, ContactId)>,
+        _: usize,
+    ) -> Result<Vec<(Timestamp, ContactId)>, PopulationError> {
+        Ok(Vec::new())
+    }
+
     async fn buckets(&self) -> Result<Vec<BucketId>, PopulationError> {
         Ok(Vec::new())
     }
@@ -98,6 +106,8 @@ impl SnapshotStore for Nothing {
 pub struct Weather {
     /// Contacts are deleted.
     pub deletions: bool,
+    /// Deletions are undone.
+    pub restores: bool,
     /// Anonymous ids and returns under old keys take part: who is joined depends on the order then.
     pub weak_keys: bool,
     /// Of 100 appends so many are refused.
@@ -106,18 +116,23 @@ pub struct Weather {
     pub crashes: u64,
     /// How many contacts fit into memory.
     pub resident: usize,
+    /// A provider tells of its customers too: which users it touches is never joined by that (WS-106).
+    pub providers: bool,
 }
 
 impl Weather {
     fn of(seed: u64) -> Self {
         let mut random = Random(seed);
         let mut yes = |percent| random.below(100) < percent;
+        let deletions = yes(50);
         Self {
-            deletions: yes(50),
+            deletions,
+            restores: deletions && yes(50),
             weak_keys: yes(60),
             refused: if yes(50) { 8 } else { 0 },
             crashes: if yes(40) { 1 + u64::from(yes(50)) } else { 0 },
             resident: if yes(40) { 2 } else { 10_000 },
+            providers: yes(50),
         }
     }
 }
@@ -206,7 +221,7 @@ fn seeds(count: u64) -> Vec<u64> {
 }
 
 #[test]
-fn rs_80_to_rs_87_any_schedule_ends_with_each_person_once_and_whole() {
+fn rs_80_to_rs_87_and_ws_106_any_schedule_ends_with_each_person_once_and_whole() {
     for seed in seeds(1000) {
         println!("MAINSPRING_TEST_SEED={seed} {:?}", Weather::of(seed));
         assert!(schedule(seed).len() > 20, "seed {seed} is a schedule");

@@ -52,7 +52,8 @@ fn fate(state: &ContactState) -> &'static str {
         Fate::Absent => "absent",
         Fate::Live => "live",
         Fate::MergedInto(_) => "merged",
-        Fate::Deleted => "deleted",
+        Fate::Deleted(_) => "deleted",
+        Fate::Erased => "erased",
     }
 }
 

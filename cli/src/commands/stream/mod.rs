@@ -150,7 +150,7 @@ fn members(event: &DomainEvent) -> serde_json::Result<Value> {
     match event {
         DomainEvent::Contact(event) => any!(event, ContactEvent: Created KeysAttached PropertiesChanged Seen
             EventRecorded BucketEntered BucketLeft BucketDwelled BucketDeadline Reacted Announced MergedInto Absorbed
-            IdentityConflict Erased Deleted Looked),
+            IdentityConflict Erased Deleted Restored Looked),
         DomainEvent::Bucket(event) => any!(event, BucketEvent: Defined Retired Switched BackfillStarted
             BackfillAdvanced BackfillCompleted),
         DomainEvent::Identity(event) => any!(event, IdentityEvent: Claimed Released),
@@ -158,7 +158,10 @@ fn members(event: &DomainEvent) -> serde_json::Result<Value> {
             any!(event, EndpointEvent: Created Updated SecretRotated Disabled Enabled
             Deleted TestRequested)
         }
-        DomainEvent::Delivery(event) => any!(event, DeliveryEvent: Attempted Requeued Discarded),
+        DomainEvent::Delivery(event) => {
+            any!(event, DeliveryEvent: Attempted Requeued Discarded RecoveryStarted Recovered
+            RecoveryAdvanced RecoveryEnded LetterDiscarded Expired)
+        }
         DomainEvent::Access(event) => any!(event, AccessEvent: Created Revoked),
     }
 }

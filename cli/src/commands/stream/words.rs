@@ -43,6 +43,27 @@ pub fn tell(event: &DomainEvent) -> String {
             };
             format!("delivery {} is not made: {reason}", event.delivery)
         }
+        DomainEvent::Delivery(DeliveryEvent::RecoveryStarted(event)) => {
+            let missed = if event.include_missed { " and what was missed" } else { "" };
+            let (recovery, since, until, matched) = (event.recovery, event.since, event.until, event.matched);
+            format!("recovery {recovery}: {matched} deliveries from {since} to {until}{missed} go out again")
+        }
+        DomainEvent::Delivery(DeliveryEvent::Recovered(event)) => {
+            format!("{} of record {} is delivered late", event.event_type, event.source)
+        }
+        DomainEvent::Delivery(DeliveryEvent::RecoveryAdvanced(event)) => {
+            format!("recovery {}: {} deliveries queued", event.recovery, event.queued)
+        }
+        DomainEvent::Delivery(DeliveryEvent::RecoveryEnded(event)) => {
+            format!("recovery {}: everything is queued", event.recovery)
+        }
+        DomainEvent::Delivery(DeliveryEvent::LetterDiscarded(event)) => {
+            format!("the dead letter of delivery {} is put away", event.delivery)
+        }
+        DomainEvent::Delivery(DeliveryEvent::Expired(event)) => {
+            let (ended, failed) = (event.ended_until, event.failed_until);
+            format!("deliveries that ended by {ended} or failed by {failed} are forgotten")
+        }
         DomainEvent::Access(AccessEvent::Created(event)) => {
             let scopes: Vec<&str> = event.scopes.iter().map(|scope| scope.as_str()).collect();
             format!("API key {} ({}...) was made with {}", event.name, event.prefix, scopes.join(", "))
@@ -94,7 +115,11 @@ fn contact(event: &ContactEvent) -> String {
         ContactEvent::EventRecorded(event) => {
             let happened = event.occurred_at;
             let when = if happened == event.at { String::new() } else { format!(" (happened {happened})") };
-            format!("event {}{when}{}", event.name, with(&event.properties))
+            let from = match event.source.origin() {
+                Some(source) => format!(" from {source}"),
+                None => String::new(),
+            };
+            format!("event {}{from}{when}{}", event.name, with(&event.properties))
         }
         ContactEvent::BucketEntered(event) => {
             let (bucket, by, silently) = (&event.bucket, by(event.source), silently(event.announced));
@@ -137,6 +162,7 @@ fn contact(event: &ContactEvent) -> String {
             former => format!("erased with {former} merged contacts: their data keys are destroyed"),
         },
         ContactEvent::Deleted(event) => format!("deleted ({})", event.reason),
+        ContactEvent::Restored(event) => format!("restored with {}", keys(&event.keys)),
         ContactEvent::Looked(_) => "looked at the clock".to_owned(),
     }
 }

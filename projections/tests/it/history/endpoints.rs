@@ -59,10 +59,7 @@ impl History {
             EndpointEvent::Enabled(_) => self.endpoints[index].disabled = false,
             EndpointEvent::TestRequested(_) => {
                 let delivery = DeliveryId::of(&MessageId::of(record, WEBHOOK_TEST), id);
-                self.deliveries.insert(
-                    delivery,
-                    ModelDelivery { endpoint: id, contact: None, attempts: 0, status: "pending" },
-                );
+                self.deliveries.insert(delivery, ModelDelivery::new(id, None, at));
                 self.order.push(delivery);
             }
             EndpointEvent::Deleted(_) => {
@@ -70,7 +67,7 @@ impl History {
                 for delivery in
                     self.deliveries.values_mut().filter(|d| d.endpoint == id && d.status == "pending")
                 {
-                    delivery.status = "discarded";
+                    delivery.turn("discarded", at);
                 }
             }
             _ => {}
@@ -84,6 +81,7 @@ impl History {
         }
         let id = self.order[usize::from(whom) % self.order.len()];
         match spare % 16 {
+            13 => return self.redeliver(id, whom),
             14 => return self.requeue(id),
             15 => return self.discard(id),
             _ => {}
@@ -97,30 +95,11 @@ impl History {
         self.outcome(id, result, repeat);
     }
 
-    fn requeue(&mut self, delivery: DeliveryId) {
-        let event =
-            DeliveryEvent::Requeued(Requeued { at: self.now(), delivery, cause: RequeueCause::Retry });
-        let model = self.deliveries.get_mut(&delivery).unwrap();
-        if !model.contact.is_some_and(|contact| self.erased.contains(&contact)) {
-            model.status = "pending";
-        }
-        let stream = StreamName::deliveries(model.endpoint);
-        self.append(stream, event.encode().unwrap());
-    }
-
-    fn discard(&mut self, delivery: DeliveryId) {
-        let event =
-            DeliveryEvent::Discarded(Discarded { at: self.now(), delivery, reason: DiscardReason::Held });
-        let model = self.deliveries.get_mut(&delivery).unwrap();
-        if model.status == "pending" {
-            model.status = "discarded";
-        }
-        let stream = StreamName::deliveries(model.endpoint);
-        self.append(stream, event.encode().unwrap());
-    }
-
     pub fn outcome(&mut self, id: DeliveryId, result: AttemptResult, repeat: bool) {
-        let (endpoint, made) = (self.deliveries[&id].endpoint, self.deliveries[&id].attempts);
+        let ModelDelivery { endpoint, attempts: made, requeues: now_requeues, .. } = self.deliveries[&id];
+        // Now and then one that began before the newest requeue.
+        let requeues = if made % 3 == 1 { now_requeues.saturating_sub(1) } else { now_requeues };
+        let outrun = requeues < now_requeues;
         let attempt = if repeat { made.max(1) } else { made + 1 };
         let ok = result == AttemptResult::Delivered;
         let attempted = Attempted {
@@ -133,19 +112,22 @@ impl History {
             response_snippet: Some(format!("thanks for {id}")),
             error: (!ok).then(|| "HTTP 500".to_owned()),
             error_class: (!ok).then(|| "http".to_owned()),
+            secret_count: ok.then_some(2),
+            requeues,
             throttled_until: (attempt % 3 == 2).then(|| self.now().plus(60_000)),
         };
         let event = DeliveryEvent::Attempted(attempted);
         self.append(StreamName::deliveries(endpoint), event.encode().unwrap());
+        let at = self.now();
         let delivery = self.deliveries.get_mut(&id).unwrap();
-        if delivery.status != "pending" || (attempt <= made && !ok) {
+        if delivery.status != "pending" || (attempt <= made && (outrun || !ok)) {
             return;
         }
         delivery.attempts = attempt.max(made);
-        delivery.status = match result {
-            AttemptResult::Delivered => "delivered",
-            AttemptResult::Retry { .. } => "pending",
-            AttemptResult::Failed => "failed",
-        };
+        match result {
+            AttemptResult::Delivered => delivery.turn("delivered", at),
+            AttemptResult::Failed if !outrun => delivery.turn("failed", at),
+            AttemptResult::Failed | AttemptResult::Retry { .. } => {}
+        }
     }
 }

@@ -5,6 +5,15 @@ use super::*;
 impl History {
     /// Erases a contact with those that were merged into it: what was to be told about them is not, the erasure is.
     pub(super) fn erase(&mut self, index: usize) {
+        self.destroy(index);
+        let data = object(json!({"id": self.contacts[index].id, "reason": "erased"}));
+        let event = Announced { at: self.now(), outbound_type: "contact.deleted".into(), data };
+        let record = self.contact_event(index, &ContactEvent::Announced(event));
+        self.told(record, "contact.deleted", None);
+    }
+
+    /// Destroys the data keys of a contact and of those that were merged into it.
+    pub(super) fn destroy(&mut self, index: usize) {
         let (at, contact) = (self.now(), self.contacts[index].id);
         let ends_here = |mut id: ContactId| {
             while let Some(survivor) = self.contacts.iter().find(|c| c.id == id).and_then(|c| c.survivor) {
@@ -20,12 +29,8 @@ impl History {
             delivery.contact.is_some_and(|id| id == contact || former.contains(&id))
                 && delivery.status == "pending"
         };
-        self.deliveries.values_mut().filter(about).for_each(|delivery| delivery.status = "discarded");
+        self.deliveries.values_mut().filter(about).for_each(|d| d.turn("discarded", at));
         self.contact_event(index, &ContactEvent::Erased(Erased { at, data_keys, former }));
-        let data = object(json!({"id": contact, "reason": "erased"}));
-        let event = Announced { at, outbound_type: "contact.deleted".into(), data };
-        let record = self.contact_event(index, &ContactEvent::Announced(event));
-        self.told(record, "contact.deleted", None);
     }
 
     /// The records as they read once the data keys of the erased are destroyed: of what came before their erasure only
@@ -55,12 +60,15 @@ impl History {
                     .contact_id()
                     .is_some_and(|id| erased_at.get(&id).is_some_and(|position| record.position < *position)),
                 "deliveries" => {
-                    let DeliveryEvent::Attempted(attempted) =
-                        DeliveryEvent::decode(&record.event_type, 1, &record.payload).unwrap()
-                    else {
-                        continue;
+                    let event = DeliveryEvent::decode(&record.event_type, 1, &record.payload).unwrap();
+                    let about = match &event {
+                        DeliveryEvent::Attempted(attempted) => {
+                            self.deliveries.get(&attempted.delivery).and_then(|delivery| delivery.contact)
+                        }
+                        DeliveryEvent::Recovered(recovered) => recovered.contact,
+                        _ => None,
                     };
-                    self.deliveries[&attempted.delivery].contact.is_some_and(|id| self.erased.contains(&id))
+                    about.is_some_and(|id| self.erased.contains(&id))
                 }
                 _ => false,
             };

@@ -1,0 +1,195 @@
+//! Carries out recoveries (OB-161): page by page in log order, each when the one before has gone out.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::{Context, anyhow};
+use mainspring_actors::{
+    Engine,
+    endpoint::{RecoveryItem, RecoveryPage},
+};
+use mainspring_projections::{
+    DeliveryFilter, DeliveryStatus, Missed, MissedFilter, MissedPage, ReadModels, Recoverable, Recovery,
+    missed,
+};
+
+/// Deliveries queued in one append. The next page follows when most of them were attempted, so that a recovery neither
+/// fills the queue nor gets ahead of the endpoint's own rate.
+const PAGE: usize = 256;
+
+/// How long the read models may take to show an append.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What a round over all recoveries found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Round {
+    /// There is none at work.
+    Idle,
+    /// Some went on.
+    Advanced,
+    /// All of them wait for what they have queued.
+    Waiting,
+}
+
+/// Carries out recoveries, one page of each at a time.
+#[derive(Clone)]
+pub struct Recoverer {
+    engine: Engine,
+    models: ReadModels,
+}
+
+impl Recoverer {
+    /// Over an engine and its read models.
+    pub fn new(engine: Engine, models: ReadModels) -> Self {
+        Self { engine, models }
+    }
+
+    /// Notes which endpoints have a recovery at work since an earlier process; before anybody can ask for another one.
+    pub fn resume(&self) -> anyhow::Result<()> {
+        for recovery in self.models.running_recoveries()? {
+            self.engine.endpoints().resume_recovery(recovery.endpoint, recovery.id);
+        }
+        Ok(())
+    }
+
+    /// Lets each recovery go on by a page, if what it queued before is on its way.
+    pub async fn round(&self) -> anyhow::Result<Round> {
+        self.caught_up(self.engine.log().durable_end()).await?;
+        let running = self.models.running_recoveries()?;
+        let mut round = if running.is_empty() { Round::Idle } else { Round::Waiting };
+        for recovery in running {
+            if self.engine.endpoints().live(recovery.endpoint).is_none() {
+                // Its deletion ends it.
+                self.engine.endpoints().forget_recovery(recovery.endpoint);
+            } else if self.models.untried(recovery.endpoint, PAGE)? <= PAGE / 4 {
+                self.advance(&recovery).await?;
+                round = Round::Advanced;
+            }
+        }
+        Ok(round)
+    }
+
+    async fn caught_up(&self, position: u64) -> anyhow::Result<()> {
+        let reached = self.models.wait_for(position, PATIENCE).await;
+        reached.then_some(()).ok_or_else(|| anyhow!("the read models do not follow"))
+    }
+
+    async fn advance(&self, recovery: &Recovery) -> anyhow::Result<()> {
+        let (endpoints, id, task) = (self.engine.endpoints(), recovery.endpoint, recovery.id);
+        if recovery.through >= recovery.end {
+            let position = endpoints.end_recovery(id, task).await?;
+            return self.caught_up(position + 1).await;
+        }
+        let filter = filter(recovery);
+        let again = self.models.recoverable(&filter, recovery.through, recovery.end, PAGE)?;
+        let lost = self.missed(recovery).await?;
+        let merged = merge(again, lost, recovery.end);
+        let missed = merged.items.iter().filter(|item| matches!(item, RecoveryItem::Missed { .. })).count();
+        let page = RecoveryPage {
+            queued: recovery.queued + merged.items.len() as u64,
+            missed: recovery.missed + missed as u64,
+            ..merged
+        };
+        let position = endpoints.advance_recovery(id, task, page).await?;
+        self.caught_up(position + 1).await
+    }
+
+    async fn missed(&self, recovery: &Recovery) -> anyhow::Result<MissedPage> {
+        let nothing = MissedPage { found: Vec::new(), through: recovery.end };
+        let Some(state) = self.engine.endpoints().live(recovery.endpoint) else { return Ok(nothing) };
+        if !recovery.include_missed {
+            return Ok(nothing);
+        }
+        let wanted = MissedFilter {
+            endpoint: recovery.endpoint,
+            subscribed: state.settings.event_types.clone(),
+            event_types: recovery.event_types.clone(),
+            since: recovery.since,
+            until: recovery.until,
+        };
+        let log = Arc::clone(self.engine.log());
+        missed(&*log, &self.models, &wanted, recovery.through, recovery.end, PAGE)
+            .await
+            .context("the log cannot be searched for what was missed")
+    }
+}
+
+/// Which deliveries a recovery sends again. What was held for too long counts as missed.
+fn filter(recovery: &Recovery) -> DeliveryFilter {
+    let mut statuses = recovery.statuses.clone();
+    if recovery.include_missed && !statuses.contains(&DeliveryStatus::Discarded) {
+        statuses.push(DeliveryStatus::Discarded);
+    }
+    DeliveryFilter {
+        statuses,
+        event_types: recovery.event_types.clone(),
+        endpoint: Some(recovery.endpoint),
+        since: Some(recovery.since),
+        until: Some(recovery.until),
+        ..DeliveryFilter::default()
+    }
+}
+
+/// What can be queued now, in log order: as far as both lists are known.
+fn merge(again: Vec<Recoverable>, missed: MissedPage, end: u64) -> RecoveryPage {
+    let known = match again.last() {
+        Some(last) if again.len() >= PAGE => last.position + 1,
+        _ => end,
+    };
+    let through = known.min(missed.through).min(end);
+    let of_missed = |missed: Missed| {
+        let Missed { position, source, event_type, contact, body, sealed_with } = missed;
+        (position, RecoveryItem::Missed { source, event_type, contact, body, sealed_with })
+    };
+    let again = again.into_iter().map(|delivery| (delivery.position, RecoveryItem::Again(delivery.id)));
+    let mut items: Vec<(u64, RecoveryItem)> = again
+        .chain(missed.found.into_iter().map(of_missed))
+        .filter(|(position, _)| *position < through)
+        .collect();
+    items.sort_by_key(|(position, _)| *position);
+    let items = items.into_iter().map(|(_, item)| item).collect();
+    RecoveryPage { items, through, queued: 0, missed: 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use mainspring_schemas::{DeliveryId, RecordId};
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn again(position: u64) -> Recoverable {
+        Recoverable { position, id: DeliveryId(Uuid::from_u128(u128::from(position))) }
+    }
+
+    fn lost(position: u64) -> Missed {
+        Missed {
+            position,
+            source: RecordId(Uuid::from_u128(u128::from(position))),
+            event_type: "contact.updated".into(),
+            contact: None,
+            body: "{}".into(),
+            sealed_with: None,
+        }
+    }
+
+    fn places(page: &RecoveryPage) -> Vec<u128> {
+        let place = |item: &RecoveryItem| match item {
+            RecoveryItem::Again(id) => id.0.as_u128(),
+            RecoveryItem::Missed { source, .. } => source.0.as_u128(),
+        };
+        page.items.iter().map(place).collect()
+    }
+
+    #[test]
+    fn ob_161_a_page_is_in_log_order_and_ends_where_one_list_does() {
+        let found = MissedPage { found: vec![lost(2), lost(7)], through: 8 };
+        let page = merge(vec![again(1), again(5), again(9)], found, 20);
+        assert_eq!((places(&page), page.through), (vec![1, 2, 5, 7], 8), "9 comes when 8 is known");
+        let all = MissedPage { found: vec![lost(3)], through: 20 };
+        let page = merge(vec![again(1)], all, 20);
+        assert_eq!((places(&page), page.through), (vec![1, 3], 20));
+        let full: Vec<_> = (0..PAGE as u64).map(again).collect();
+        let page = merge(full, MissedPage { found: vec![lost(999)], through: 2000 }, 2000);
+        assert_eq!((page.items.len(), page.through), (PAGE, PAGE as u64), "more of the one may follow");
+    }
+}
