@@ -16,6 +16,7 @@ mod main_job;
 mod random;
 mod reactions;
 mod receiver;
+mod redelivery;
 mod server;
 mod torture;
 mod wire;
