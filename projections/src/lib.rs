@@ -40,13 +40,14 @@ pub use contacts::{Contact, ContactFilter, ContactKey, ContactOrder};
 pub use delivery_queue::{
     Attempt, DeadLetter, DeadLetterFilter, Delivery, DeliveryCounts, DeliveryDetail, DeliveryFilter,
     DeliveryStats, DeliveryStatus, DueDelivery, Endpoint, Expirable, FirstAttempts, Recoverable, Recovery,
+    RecoverySpan,
 };
 pub use digest::{TableDigest, digest};
 pub use error::ProjectionError;
 pub use memberships::{
     MemberCounts, MemberCursor, MemberFilter, MemberPage, PageError, PageSize, Stay, StayStatus,
 };
-pub use missed::{Missed, MissedFilter, MissedPage, missed};
+pub use missed::{Missed, MissedPage, missed};
 pub use page::Order;
 pub use projection::Projection;
 pub use read_models::{BucketMemberIter, BucketMembers, ReadModels};

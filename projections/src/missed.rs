@@ -1,11 +1,14 @@
 //! Messages that an endpoint never had a delivery of (OB-161), found in the log itself.
 
 use mainspring_eventlog::{EventLog, Position};
-use mainspring_schemas::{ContactId, DeliveryId, EndpointId, RecordId, Timestamp, catalog::subscribes};
+use mainspring_schemas::{ContactId, DeliveryId, RecordId, catalog::subscribes};
 use uuid::Uuid;
 
 use crate::{
-    delivery_queue::project::{QueueChange, Receivers, project},
+    delivery_queue::{
+        RecoverySpan,
+        project::{QueueChange, Receivers, project},
+    },
     error::Result,
     fact::Fact,
     read_models::ReadModels,
@@ -16,21 +19,6 @@ const PAGE: usize = 2048;
 
 /// The types of records that tell the world something; all others need not be decoded.
 const TELLING: [&str; 3] = ["contact.announced", "contact.bucket-entered", "contact.bucket-left"];
-
-/// What counts as missed.
-#[derive(Clone, Debug)]
-pub struct MissedFilter {
-    /// By whom.
-    pub endpoint: EndpointId,
-    /// What it is subscribed to.
-    pub subscribed: Vec<String>,
-    /// Of these types or patterns; empty = everything it is subscribed to.
-    pub event_types: Vec<String>,
-    /// Recorded at this instant or later.
-    pub since: Timestamp,
-    /// Recorded at this instant or before.
-    pub until: Timestamp,
-}
 
 /// A message without a delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,7 +48,7 @@ pub struct MissedPage {
 
 /// Looks through the log from `from` up to `end` until it has found `limit` messages, or the end.
 ///
-/// What was recorded before deliveries were forgotten by age is left out: it cannot be told any more whether it was
+/// `subscribed` are the patterns the endpoint is subscribed to now. What was recorded before deliveries were forgotten by age is left out: it cannot be told any more whether it was
 /// missed (OB-163). The read models must reflect the log up to `end`.
 ///
 /// # Errors
@@ -68,12 +56,13 @@ pub struct MissedPage {
 pub async fn missed(
     log: &dyn EventLog,
     models: &ReadModels,
-    filter: &MissedFilter,
+    span: &RecoverySpan,
+    subscribed: &[String],
     from: Position,
     end: Position,
     limit: usize,
 ) -> Result<MissedPage> {
-    let forgot_until = models.forgot_until(filter.endpoint)?;
+    let forgot_until = models.forgot_until(span.endpoint)?;
     let mut page = MissedPage { found: Vec::new(), through: from };
     while page.through < end && page.found.len() < limit {
         let records = log.read_all(page.through, PAGE).await?;
@@ -85,10 +74,10 @@ pub async fn missed(
                 break;
             }
             page.through = record.position + 1;
-            let in_time = (filter.since..=filter.until).contains(&record.recorded_at)
+            let in_time = (span.since..=span.until).contains(&record.recorded_at)
                 && forgot_until.is_none_or(|until| record.recorded_at > until);
             if in_time && TELLING.contains(&record.event_type.as_str()) {
-                page.found.extend(message(&Fact::of(record)?, models, filter)?);
+                page.found.extend(message(&Fact::of(record)?, models, span, subscribed)?);
             }
         }
     }
@@ -96,7 +85,12 @@ pub async fn missed(
 }
 
 /// The message of a record, if the endpoint should have had it and had not.
-fn message(fact: &Fact, models: &ReadModels, filter: &MissedFilter) -> Result<Option<Missed>> {
+fn message(
+    fact: &Fact,
+    models: &ReadModels,
+    span: &RecoverySpan,
+    subscribed: &[String],
+) -> Result<Option<Missed>> {
     let Some(QueueChange::Deliver { message, contact, content, receivers: Receivers::Subscribed }) =
         project(fact)
     else {
@@ -104,8 +98,8 @@ fn message(fact: &Fact, models: &ReadModels, filter: &MissedFilter) -> Result<Op
     };
     let outbound_type = content.outbound_type();
     let covers = |patterns: &[String]| patterns.iter().any(|pattern| subscribes(pattern, outbound_type));
-    let wanted = covers(&filter.subscribed) && (filter.event_types.is_empty() || covers(&filter.event_types));
-    if !wanted || models.needs_no_delivery(DeliveryId::of(&message, filter.endpoint), contact)? {
+    let wanted = covers(subscribed) && (span.event_types.is_empty() || covers(&span.event_types));
+    if !wanted || models.needs_no_delivery(DeliveryId::of(&message, span.endpoint), contact)? {
         return Ok(None);
     }
     Ok(Some(Missed {

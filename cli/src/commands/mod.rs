@@ -5,6 +5,7 @@ pub mod backtest;
 pub mod bench;
 pub mod check;
 pub mod contact;
+pub mod deliveries;
 pub mod demo;
 pub mod import;
 pub mod keys;

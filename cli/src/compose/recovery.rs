@@ -1,16 +1,13 @@
 //! Carries out recoveries (OB-161): page by page in log order, each when the one before has gone out.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use mainspring_actors::{
     Engine,
     endpoint::{RecoveryItem, RecoveryPage},
 };
-use mainspring_projections::{
-    DeliveryFilter, DeliveryStatus, Missed, MissedFilter, MissedPage, ReadModels, Recoverable, Recovery,
-    missed,
-};
+use mainspring_projections::{Missed, MissedPage, ReadModels, Recoverable, Recovery, missed};
 
 /// Deliveries queued in one append. The next page follows when most of them were attempted, so that a recovery neither
 /// fills the queue nor gets ahead of the endpoint's own rate.
@@ -46,7 +43,7 @@ impl Recoverer {
     /// Notes which endpoints have a recovery at work since an earlier process; before anybody can ask for another one.
     pub fn resume(&self) -> anyhow::Result<()> {
         for recovery in self.models.running_recoveries()? {
-            self.engine.endpoints().resume_recovery(recovery.endpoint, recovery.id);
+            self.engine.endpoints().resume_recovery(recovery.span.endpoint, recovery.id);
         }
         Ok(())
     }
@@ -57,10 +54,10 @@ impl Recoverer {
         let running = self.models.running_recoveries()?;
         let mut round = if running.is_empty() { Round::Idle } else { Round::Waiting };
         for recovery in running {
-            if self.engine.endpoints().live(recovery.endpoint).is_none() {
+            if self.engine.endpoints().live(recovery.span.endpoint).is_none() {
                 // Its deletion ends it.
-                self.engine.endpoints().forget_recovery(recovery.endpoint);
-            } else if self.models.untried(recovery.endpoint, PAGE)? <= PAGE / 4 {
+                self.engine.endpoints().forget_recovery(recovery.span.endpoint);
+            } else if self.models.untried(recovery.span.endpoint, PAGE)? <= PAGE / 4 {
                 self.advance(&recovery).await?;
                 round = Round::Advanced;
             }
@@ -74,13 +71,12 @@ impl Recoverer {
     }
 
     async fn advance(&self, recovery: &Recovery) -> anyhow::Result<()> {
-        let (endpoints, id, task) = (self.engine.endpoints(), recovery.endpoint, recovery.id);
+        let (endpoints, id, task) = (self.engine.endpoints(), recovery.span.endpoint, recovery.id);
         if recovery.through >= recovery.end {
             let position = endpoints.end_recovery(id, task).await?;
             return self.caught_up(position + 1).await;
         }
-        let filter = filter(recovery);
-        let again = self.models.recoverable(&filter, recovery.through, recovery.end, PAGE)?;
+        let again = self.models.recoverable(&recovery.span, recovery.through, recovery.end, PAGE)?;
         let lost = self.missed(recovery).await?;
         let merged = merge(again, lost, recovery.end);
         let missed = merged.items.iter().filter(|item| matches!(item, RecoveryItem::Missed { .. })).count();
@@ -95,37 +91,14 @@ impl Recoverer {
 
     async fn missed(&self, recovery: &Recovery) -> anyhow::Result<MissedPage> {
         let nothing = MissedPage { found: Vec::new(), through: recovery.end };
-        let Some(state) = self.engine.endpoints().live(recovery.endpoint) else { return Ok(nothing) };
-        if !recovery.include_missed {
+        let Some(state) = self.engine.endpoints().live(recovery.span.endpoint) else { return Ok(nothing) };
+        if !recovery.span.include_missed {
             return Ok(nothing);
         }
-        let wanted = MissedFilter {
-            endpoint: recovery.endpoint,
-            subscribed: state.settings.event_types.clone(),
-            event_types: recovery.event_types.clone(),
-            since: recovery.since,
-            until: recovery.until,
-        };
-        let log = Arc::clone(self.engine.log());
-        missed(&*log, &self.models, &wanted, recovery.through, recovery.end, PAGE)
+        let (log, subscribed) = (self.engine.log(), &state.settings.event_types);
+        missed(&**log, &self.models, &recovery.span, subscribed, recovery.through, recovery.end, PAGE)
             .await
             .context("the log cannot be searched for what was missed")
-    }
-}
-
-/// Which deliveries a recovery sends again. What was held for too long counts as missed.
-fn filter(recovery: &Recovery) -> DeliveryFilter {
-    let mut statuses = recovery.statuses.clone();
-    if recovery.include_missed && !statuses.contains(&DeliveryStatus::Discarded) {
-        statuses.push(DeliveryStatus::Discarded);
-    }
-    DeliveryFilter {
-        statuses,
-        event_types: recovery.event_types.clone(),
-        endpoint: Some(recovery.endpoint),
-        since: Some(recovery.since),
-        until: Some(recovery.until),
-        ..DeliveryFilter::default()
     }
 }
 

@@ -7,7 +7,7 @@ use actix_web::{
     web::{Bytes, Data, Path},
 };
 use mainspring_actors::{api::EngineError, endpoint::RecoveryRequest};
-use mainspring_projections::{DeliveryFilter, DeliveryStatus, Recovery};
+use mainspring_projections::{DeliveryStatus, Recovery, RecoverySpan};
 use mainspring_schemas::{
     DeliveryId, EndpointId, RecoveryId,
     catalog::{is_subscription, subscribable},
@@ -26,10 +26,6 @@ use crate::{
     json::{Members, members},
     state::AppState,
 };
-
-/// States that a recovery can send again; what is pending goes out anyway.
-const RECOVERABLE: [DeliveryStatus; 3] =
-    [DeliveryStatus::Failed, DeliveryStatus::Delivered, DeliveryStatus::Discarded];
 
 /// Waits until the read models show everything that is durable: what is decided now rests on it.
 async fn caught_up(state: &AppState) -> Result<u64, ApiError> {
@@ -68,7 +64,7 @@ pub(super) async fn retry(
     Ok(HttpResponse::Accepted().json(json!({"retried": true, "deliveryId": id})))
 }
 
-fn read_request(state: &AppState, reader: &mut Members<'_>) -> RecoveryRequest {
+fn read_span(state: &AppState, endpoint: EndpointId, reader: &mut Members<'_>) -> RecoverySpan {
     let now = state.engine.now();
     if !reader.has("since") {
         reader.issues.invalid_type("since", "string", None);
@@ -78,9 +74,11 @@ fn read_request(state: &AppState, reader: &mut Members<'_>) -> RecoveryRequest {
     if until < since {
         reader.issues.custom("until", "must not be before since");
     }
-    let statuses = reader.texts("status", false).unwrap_or_else(|| vec!["failed".to_owned()]);
-    if statuses.iter().any(|word| status_of(word).is_none_or(|status| !RECOVERABLE.contains(&status))) {
-        reader.issues.invalid_value("status", &RECOVERABLE.map(DeliveryStatus::as_str));
+    let words = reader.texts("status", false).unwrap_or_else(|| vec!["failed".to_owned()]);
+    let known = |word: &String| status_of(word).filter(|status| RecoverySpan::STATUSES.contains(status));
+    let statuses: Vec<DeliveryStatus> = words.iter().filter_map(known).collect();
+    if statuses.len() < words.len() {
+        reader.issues.invalid_value("status", &RecoverySpan::STATUSES.map(DeliveryStatus::as_str));
     }
     let event_types = reader.texts("eventTypes", false).unwrap_or_default();
     if event_types.iter().any(|pattern| !is_subscription(pattern)) {
@@ -88,20 +86,7 @@ fn read_request(state: &AppState, reader: &mut Members<'_>) -> RecoveryRequest {
         reader.issues.invalid_value("eventTypes", &known);
     }
     let include_missed = reader.boolean("includeMissed").unwrap_or(false);
-    RecoveryRequest { since, until, statuses, event_types, include_missed, matched: 0, end: 0 }
-}
-
-/// The deliveries that a recovery finds. What was held for too long counts as missed.
-fn filter(endpoint: EndpointId, request: &RecoveryRequest) -> DeliveryFilter {
-    let missed = request.include_missed.then_some(DeliveryStatus::Discarded);
-    DeliveryFilter {
-        statuses: request.statuses.iter().filter_map(|word| status_of(word)).chain(missed).collect(),
-        event_types: request.event_types.clone(),
-        endpoint: Some(endpoint),
-        since: Some(request.since),
-        until: Some(request.until),
-        ..DeliveryFilter::default()
-    }
+    RecoverySpan { endpoint, since, until, statuses, event_types, include_missed }
 }
 
 /// `POST /v1/admin/webhooks/{id}/recover`. `matched` counts deliveries there are; messages that never had one are counted
@@ -116,13 +101,22 @@ pub(super) async fn recover(
     let id: EndpointId = uuid(&id)?;
     let mut members = members(&request, &body)?;
     let mut reader = Members::new(&mut members);
-    let asked = read_request(&state, &mut reader);
-    let asked = reader.issues.into_result(asked)?;
+    let span = read_span(&state, id, &mut reader);
+    let span = reader.issues.into_result(span)?;
     state.engine.endpoints().get(id).await?.ok_or_else(endpoints::not_found)?;
     let end = caught_up(&state).await?;
-    let wanted = filter(id, &asked);
+    let wanted = span.clone();
     let (matched, _) = ask(&state, move |models| models.recoverable_total(&wanted, end)).await?;
-    let started = state.engine.endpoints().recover(id, RecoveryRequest { matched, end, ..asked }).await;
+    let asked = RecoveryRequest {
+        since: span.since,
+        until: span.until,
+        statuses: span.statuses.iter().map(|status| status.as_str().to_owned()).collect(),
+        event_types: span.event_types,
+        include_missed: span.include_missed,
+        matched,
+        end,
+    };
+    let started = state.engine.endpoints().recover(id, asked).await;
     let (task, position) = started.map_err(|error| match error {
         EngineError::NotFound => endpoints::not_found(),
         error => error.into(),
@@ -134,7 +128,7 @@ pub(super) async fn recover(
 fn shape(recovery: &Recovery) -> Value {
     json!({
         "taskId": recovery.id,
-        "endpointId": recovery.endpoint,
+        "endpointId": recovery.span.endpoint,
         "status": recovery.status,
         "matched": recovery.matched,
         "queued": recovery.queued,
@@ -142,8 +136,8 @@ fn shape(recovery: &Recovery) -> Value {
         "delivered": recovery.delivered,
         "failed": recovery.failed,
         "pending": recovery.pending,
-        "since": recovery.since,
-        "until": recovery.until,
+        "since": recovery.span.since,
+        "until": recovery.span.until,
         "startedAt": recovery.started_at,
         "endedAt": recovery.ended_at,
     })

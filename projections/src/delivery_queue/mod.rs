@@ -46,7 +46,7 @@ pub use query_letter::{DeadLetter, DeadLetterFilter};
 pub(crate) use query_letter::{dead_letter_total, dead_letters};
 pub use query_log::{Attempt, Delivery, DeliveryDetail, DeliveryFilter};
 pub(crate) use query_log::{deliveries, detail};
-pub use query_recovery::{Expirable, Recoverable, Recovery};
+pub use query_recovery::{Expirable, Recoverable, Recovery, RecoverySpan};
 pub(crate) use query_recovery::{
     expirable, forgot_until, is_known, recoverable, recoverable_total, recovery, running_recoveries, untried,
 };

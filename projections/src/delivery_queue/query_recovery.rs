@@ -15,25 +15,54 @@ use crate::{
     value::{count, id, instant, integer, json, maybe_instant},
 };
 
-/// A recovery and how far it is (OB-161).
+/// What a recovery delivers again (OB-161).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Recovery {
-    /// Its id: the task's.
-    pub id: RecoveryId,
+pub struct RecoverySpan {
     /// Where everything goes.
     pub endpoint: EndpointId,
-    /// `running`, `completed` or, if the endpoint was deleted, `cancelled`.
-    pub status: String,
-    /// Deliveries made at this instant or later.
+    /// Deliveries made, and messages recorded, at this instant or later.
     pub since: Timestamp,
     /// And at this instant or before.
     pub until: Timestamp,
-    /// In one of these states.
+    /// Deliveries in one of these states.
     pub statuses: Vec<DeliveryStatus>,
     /// Of one of these types or patterns; empty = all.
     pub event_types: Vec<String>,
     /// Whether messages without a delivery get one.
     pub include_missed: bool,
+}
+
+impl RecoverySpan {
+    /// States that can be sent again; what is pending goes out anyway.
+    pub const STATUSES: [DeliveryStatus; 3] =
+        [DeliveryStatus::Failed, DeliveryStatus::Delivered, DeliveryStatus::Discarded];
+
+    /// The deliveries there are. What was held for too long counts as missed.
+    pub fn filter(&self) -> DeliveryFilter {
+        let mut statuses = self.statuses.clone();
+        if self.include_missed && !statuses.contains(&DeliveryStatus::Discarded) {
+            statuses.push(DeliveryStatus::Discarded);
+        }
+        DeliveryFilter {
+            statuses,
+            event_types: self.event_types.clone(),
+            endpoint: Some(self.endpoint),
+            since: Some(self.since),
+            until: Some(self.until),
+            ..DeliveryFilter::default()
+        }
+    }
+}
+
+/// A recovery and how far it is (OB-161).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recovery {
+    /// Its id: the task's.
+    pub id: RecoveryId,
+    /// `running`, `completed` or, if the endpoint was deleted, `cancelled`.
+    pub status: String,
+    /// What it delivers again.
+    pub span: RecoverySpan,
     /// Deliveries that matched when it was asked for, and missed messages found since.
     pub matched: u64,
     /// Deliveries queued so far.
@@ -77,8 +106,8 @@ pub struct Expirable {
 }
 
 /// Conditions on what a recovery may send again: a test goes out once, and nobody has the body of the erased.
-fn recoverable_conditions(filter: &DeliveryFilter, from: Position, end: Position) -> Conditions {
-    let mut conditions = conditions(filter);
+fn recoverable_conditions(span: &RecoverySpan, from: Position, end: Position) -> Conditions {
+    let mut conditions = conditions(&span.filter());
     let bound = |position| Value::Integer(place(position, 0).map_or(i64::MAX, integer));
     conditions.compare("d.seq >=", Some(bound(from)));
     conditions.compare("d.seq <", Some(bound(end)));
@@ -88,15 +117,15 @@ fn recoverable_conditions(filter: &DeliveryFilter, from: Position, end: Position
     conditions
 }
 
-/// Deliveries of a filter that can be made again, caused by records from `from` on and below `end`, in log order.
+/// Deliveries of a span that can be made again, caused by records from `from` on and below `end`, in log order.
 pub(crate) fn recoverable(
     connection: &Connection,
-    filter: &DeliveryFilter,
+    span: &RecoverySpan,
     from: Position,
     end: Position,
     limit: usize,
 ) -> Result<Vec<Recoverable>> {
-    let mut conditions = recoverable_conditions(filter, from, end);
+    let mut conditions = recoverable_conditions(span, from, end);
     let limit = conditions.place(Value::Integer(rows(limit)));
     let sql = format!(
         "SELECT d.seq, d.id FROM deliveries d WHERE {} ORDER BY d.seq LIMIT {limit}",
@@ -110,12 +139,8 @@ pub(crate) fn recoverable(
 }
 
 /// How many these are.
-pub(crate) fn recoverable_total(
-    connection: &Connection,
-    filter: &DeliveryFilter,
-    end: Position,
-) -> Result<u64> {
-    let conditions = recoverable_conditions(filter, 0, end);
+pub(crate) fn recoverable_total(connection: &Connection, span: &RecoverySpan, end: Position) -> Result<u64> {
+    let conditions = recoverable_conditions(span, 0, end);
     let sql = format!("SELECT count(*) FROM deliveries d WHERE {}", conditions.clause());
     let mut statement = connection.prepare_cached(&sql)?;
     Ok(statement.query_row(params_from_iter(conditions.values), |row| count(row, 0))?)
@@ -162,13 +187,15 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Recovery> {
     let missed = count(row, 10)?;
     Ok(Recovery {
         id: RecoveryId(id(row, 0)?),
-        endpoint: EndpointId(id(row, 1)?),
         status: row.get(2)?,
-        since: instant(row, 3)?,
-        until: instant(row, 4)?,
-        statuses: json(row, 5)?,
-        event_types: json(row, 6)?,
-        include_missed: row.get(7)?,
+        span: RecoverySpan {
+            endpoint: EndpointId(id(row, 1)?),
+            since: instant(row, 3)?,
+            until: instant(row, 4)?,
+            statuses: json(row, 5)?,
+            event_types: json(row, 6)?,
+            include_missed: row.get(7)?,
+        },
         matched: count(row, 8)? + missed,
         queued: count(row, 9)?,
         missed,

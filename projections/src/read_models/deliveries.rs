@@ -8,7 +8,7 @@ use super::ReadModels;
 use crate::{
     delivery_queue::{
         self, DeadLetter, DeadLetterFilter, Delivery, DeliveryCounts, DeliveryDetail, DeliveryFilter,
-        DeliveryStats, DueDelivery, Endpoint, Expirable, FirstAttempts, Recoverable, Recovery,
+        DeliveryStats, DueDelivery, Endpoint, Expirable, FirstAttempts, Recoverable, Recovery, RecoverySpan,
     },
     error::Result,
     page::Order,
@@ -155,21 +155,21 @@ impl ReadModels {
         self.ask(|connection| delivery_queue::dead_letter_total(connection, filter))
     }
 
-    /// Deliveries of a filter that can be made again, caused by records from `from` on and below `end`, in log order.
+    /// Deliveries of a span that can be made again, caused by records from `from` on and below `end`, in log order.
     /// Neither tests nor what is about the erased (OB-161).
     pub fn recoverable(
         &self,
-        filter: &DeliveryFilter,
+        span: &RecoverySpan,
         from: Position,
         end: Position,
         limit: usize,
     ) -> Result<Vec<Recoverable>> {
-        self.ask(|connection| delivery_queue::recoverable(connection, filter, from, end, limit))
+        self.ask(|connection| delivery_queue::recoverable(connection, span, from, end, limit))
     }
 
     /// How many these are, from the beginning.
-    pub fn recoverable_total(&self, filter: &DeliveryFilter, end: Position) -> Result<u64> {
-        self.ask(|connection| delivery_queue::recoverable_total(connection, filter, end))
+    pub fn recoverable_total(&self, span: &RecoverySpan, end: Position) -> Result<u64> {
+        self.ask(|connection| delivery_queue::recoverable_total(connection, span, end))
     }
 
     /// Whether a message needs no delivery: it has one, or whom it is about was erased.

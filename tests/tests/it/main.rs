@@ -17,6 +17,7 @@ mod main_job;
 mod random;
 mod reactions;
 mod receiver;
+mod redelivery;
 mod restoring;
 mod server;
 mod torture;
