@@ -116,6 +116,8 @@ pub struct Weather {
     pub crashes: u64,
     /// How many contacts fit into memory.
     pub resident: usize,
+    /// Whether one append may write several streams; otherwise a crash leaves halves (MC-43).
+    pub atomic_streams: bool,
 }
 
 impl Weather {
@@ -130,6 +132,7 @@ impl Weather {
             refused: if yes(50) { 8 } else { 0 },
             crashes: if yes(40) { 1 + u64::from(yes(50)) } else { 0 },
             resident: if yes(40) { 2 } else { 10_000 },
+            atomic_streams: yes(60),
         }
     }
 }
@@ -145,7 +148,7 @@ pub struct World {
 impl World {
     async fn new(seed: u64) -> Arc<Self> {
         let weather = Weather::of(seed);
-        let disk = Disk::new(seed);
+        let disk = Disk::new(seed, weather.atomic_streams);
         let clock = Arc::new(Counting(AtomicI64::new(T0)));
         let process = Mutex::new(Self::start(&disk, &clock, weather).await);
         disk.refuse(weather.refused);
