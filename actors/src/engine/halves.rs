@@ -65,9 +65,9 @@ impl Core {
                 merged.push(state);
                 state = self.view(next).await?;
             }
-            let lacking = |loser: &&Box<ContactState>| loser.id.is_some_and(|id| self.lacks(&state, id));
             // The nearest first: it may list the others.
-            let half = merged.iter().rev().find(lacking);
+            let mut nearest = merged.iter().rev();
+            let half = nearest.find(|loser| loser.id.is_some_and(|id| self.lacks(&state, id)));
             let (Some(half), Some(survivor)) = (half, state.id) else { return Ok(()) };
             match self.absorb_late(half, survivor).await {
                 Ok(()) | Err(Failure::Conflict) => {}
