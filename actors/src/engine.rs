@@ -5,6 +5,7 @@ mod delete;
 mod erase;
 mod find;
 mod grace;
+mod halves;
 mod history;
 mod preview;
 mod resolve;

@@ -106,7 +106,8 @@ pub trait EventLog: Send + Sync + 'static {
         receiver.await.unwrap_or_else(|_| Err(AppendError::Failed("the log was closed".into())))
     }
 
-    /// Whether one append may write several streams.
+    /// Whether one append may write several streams. Without that the engine writes turns that touch several of them,
+    /// merges above all, step by step, and completes what a crash broke off (MC-43).
     fn atomic_streams(&self) -> bool;
 
     /// Up to `limit` records of a stream from version `from` upwards; empty past its end or if it does not exist.

@@ -119,6 +119,22 @@ pub struct Call {
     pub via: Via,
 }
 
+impl Call {
+    /// No keys, no event, nothing to change: only contacts to absorb.
+    pub(super) fn of_nobody(losers: Vec<Taken>) -> Self {
+        Self {
+            keys: Vec::new(),
+            unowned: Vec::new(),
+            designated: false,
+            losers,
+            conflicts: Vec::new(),
+            patch: Properties::new(),
+            event: None,
+            via: Via::Merge,
+        }
+    }
+}
+
 /// What is destroyed when a person is erased.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Erasure {
@@ -137,6 +153,8 @@ pub enum Command {
     Wake,
     /// Definitions appeared, changed or went: look at them now (BK-185).
     Meet,
+    /// Absorb a contact that says it is part of this one (MC-43). Nothing happens if it was absorbed.
+    Absorb(Box<Taken>),
     /// Delete it (CT-70).
     Delete,
     /// Erase the person (GD-03), also one who is deleted already.

@@ -87,6 +87,7 @@ pub fn decide(
             None => (progress.call(*call), None),
         },
         (None, Command::Wake | Command::Meet) => (progress.look(), None),
+        (None, Command::Absorb(taken)) => (progress.absorb_late(*taken), None),
         (None, Command::Delete) => (progress.delete(), None),
         (None, Command::Erase(erasure)) => (progress.erase(erasure), None),
         (None, Command::Restore(keys)) => (progress.restore_with(&keys), None),

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use mainspring_schemas::{
     Properties, Timestamp,
+    catalog::CONTACT_UPDATED,
     event::contact::{Absorbed, AttachedKey, ContactEvent, MovedIdempotency, MovedStanding, MovedStay, Via},
     identity::KeyKind,
     properties,
 };
 
 use super::{
-    command::{Call, Taken},
+    command::{Call, Outcome, Taken},
     decide::Progress,
     state::ContactState,
 };
@@ -109,6 +110,25 @@ pub(super) fn standings(
 }
 
 impl Progress<'_> {
+    /// The survivor's half of a merge whose other half came true before (MC-43).
+    pub(super) fn absorb_late(&mut self, taken: Taken) -> Outcome {
+        if self.state.aliases.contains(&taken.contact) {
+            return Outcome::Looked;
+        }
+        self.meet();
+        self.settle(self.turn.continuous);
+        let call = Call::of_nobody(vec![taken]);
+        let mut touched = Vec::new();
+        self.absorb(&call, &mut touched);
+        self.candidates(touched);
+        self.catch_up();
+        self.announce_merges(&call.losers);
+        if self.turn.policy.announce_all {
+            self.announce(CONTACT_UPDATED);
+        }
+        Outcome::Looked
+    }
+
     /// Absorbs the losers of a call; adds the buckets that this touches.
     pub(super) fn absorb(&mut self, call: &Call, touched: &mut Vec<u32>) {
         for event in absorbed(self.state, call, self.turn.now) {

@@ -1,8 +1,8 @@
 //! A contact's past decided anew, by rules that need not be those of the time.
 //!
-//! What came from outside (keys, properties, events, merges, deletions and their undoing) is taken from the contact's records; what
-//! was decided then is not. The decisions are made by the same code as in a live turn, on a clock without a gap: what
-//! fell due is decided at its due instant, before whatever was recorded later.
+//! What came from outside (keys, properties, events, merges, deletions and their undoing) is taken from the contact's
+//! records; what was decided then is not. The decisions are made by the same code as in a live turn, on a clock without
+//! a gap: what fell due is decided at its due instant, before whatever was recorded later.
 //!
 //! A patch that changed no value left no record, so here it touches no bucket.
 

@@ -12,7 +12,7 @@ use super::{Core, Engine};
 use crate::{
     api::{EditCall, EngineError, Identity, IngestCall, IngestOutcome, UpsertCall, UpsertOutcome},
     contact::{Call, Command, NewEvent, Outcome},
-    shard::{Answer, Decide, Failure, Verb, stored_event},
+    shard::{Also, Answer, Decide, Failure, Verb, stored_event},
 };
 
 /// When a call is decided.
@@ -240,7 +240,7 @@ impl Engine {
         self.core.send(Verb::Decide(Box::new(Decide {
             contact,
             command: Command::Call(Box::new(call)),
-            also: Vec::new(),
+            also: Also::default(),
             at: request.timing.at,
             continuous: request.timing.continuous,
             trace: request.trace,

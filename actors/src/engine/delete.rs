@@ -8,7 +8,7 @@ use super::{Core, Engine, resolve::ATTEMPTS};
 use crate::{
     api::{EngineError, Identity},
     contact::{Command, Fate, Outcome},
-    shard::{Answer, Decide, Failure, Verb},
+    shard::{Also, Answer, Decide, Failure, Verb},
 };
 
 /// A contact that was deleted.
@@ -83,9 +83,10 @@ impl Engine {
                 continue;
             }
             let now = self.core.now();
-            let also = self
+            let after = self
                 .core
                 .write_claims(now, None, |claims| claims.release(state.keys.iter().map(|held| &held.key)))?;
+            let also = Also { before: Vec::new(), after };
             let (decide, answer) = Decide::of(contact, Command::Delete);
             self.core.send(Verb::Decide(Box::new(Decide { also, ..decide })))?;
             let answered = Core::answer(answer).await;

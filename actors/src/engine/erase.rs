@@ -17,7 +17,7 @@ use super::{
 use crate::{
     api::{EngineError, Identity},
     contact::{Command, ContactState, Erasure, Fate, Outcome},
-    shard::{Answer, Decide, Failure, Message, Verb},
+    shard::{Also, Answer, Decide, Failure, Message, Verb},
 };
 
 /// Records read at a time.
@@ -108,7 +108,11 @@ impl Core {
             {
                 return Ok(Erased { contact, former: 0, position: None });
             }
-            let former = state.aliases.clone();
+            let mut former = state.aliases.clone();
+            if id != contact && !former.contains(&id) {
+                // It became part of one who ended before absorbing it.
+                former.push(id);
+            }
             let mut data_keys = BTreeSet::new();
             for id in [contact].iter().chain(&former) {
                 self.sealing_keys(*id, &mut data_keys).await?;
@@ -120,7 +124,8 @@ impl Core {
                 return Ok(erased);
             }
             let held = state.keys.iter().filter(|_| state.fate == Fate::Live).map(|held| &held.key);
-            let also = self.write_claims(self.now(), None, |claims| claims.release(held))?;
+            let after = self.write_claims(self.now(), None, |claims| claims.release(held))?;
+            let also = Also { before: Vec::new(), after };
             let erasure = Erasure { data_keys: data_keys.clone(), former: former.clone() };
             let (decide, answer) = Decide::of(contact, Command::Erase(erasure));
             let at = match occasion {
@@ -145,11 +150,15 @@ impl Core {
         Err(EngineError::Overloaded)
     }
 
-    /// The contact an id ended up in, live, deleted or erased.
+    /// The contact an id ended up in, live, deleted or erased. The caller must hold no lock.
     pub(super) async fn last_of(&self, id: ContactId) -> Result<(ContactId, Box<ContactState>), EngineError> {
         let mut contact = id;
         loop {
             let state = self.view(contact).await?;
+            if self.lacks(&state, id) {
+                self.finish_merge(id).await?;
+                continue;
+            }
             match state.fate {
                 Fate::Live | Fate::Deleted(_) | Fate::Erased => return Ok((contact, state)),
                 Fate::MergedInto(survivor) => contact = survivor,

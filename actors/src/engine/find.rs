@@ -27,12 +27,13 @@ impl Engine {
 
     /// The whole state of a contact, or of who answers for it; `None` if it is gone.
     pub(super) async fn state(&self, id: ContactId) -> Result<Option<Box<ContactState>>, EngineError> {
-        let mut id = id;
+        let mut contact = id;
         loop {
-            let state = self.core.view(id).await?;
+            let state = self.core.view(contact).await?;
             match state.fate {
+                Fate::Live if self.core.lacks(&state, id) => self.finish_merge(id).await?,
                 Fate::Live => return Ok(Some(state)),
-                Fate::MergedInto(survivor) => id = survivor,
+                Fate::MergedInto(survivor) => contact = survivor,
                 Fate::Absent | Fate::Deleted(_) | Fate::Erased => return Ok(None),
             }
         }

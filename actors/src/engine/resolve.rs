@@ -20,7 +20,7 @@ use crate::{
     api::{EngineError, Identity},
     contact::{Call, Command, Outcome, Taken},
     identity::{Attaches, Candidate, ClaimWriter, Found, LookedUp, Plan, plan},
-    shard::{Answer, Decide, Failure, TakeOut, Verb},
+    shard::{Also, Answer, Decide, Failure, TakeOut, Verb},
     writer::{InFlight, Pledge, Stamp},
 };
 
@@ -64,9 +64,9 @@ impl Core {
     /// Whom the call names, the contact named by its id first. Keys of a `full` kind that nobody owns are left out.
     async fn look_up(&self, request: &Request, full: &[KeyKind]) -> Result<Vec<LookedUp>, EngineError> {
         let mut all = Vec::new();
-        if let Some(Named { contact, .. }) = request.named {
-            let contact = self.directory.answers_for(contact).await?.ok_or(EngineError::NotFound)?;
-            all.push(LookedUp::by_id(contact));
+        if let Some(Named { contact: named, .. }) = request.named {
+            let contact = self.directory.answers_for(named).await?.ok_or(EngineError::NotFound)?;
+            all.push(LookedUp::by_id(named, contact));
         }
         let keys = self.directory.look_up_all(&request.identity).await?;
         let has_room = |item: &LookedUp| item.found.owner.is_some() || !full.contains(&item.found.key.kind);
@@ -76,13 +76,20 @@ impl Core {
 
     async fn resolve(&self, request: Request, mut call: Call) -> Result<(Answering, ContactId), EngineError> {
         let names: Vec<u128> = request.identity.evidence().map(|key| self.lock_of(&key)).collect();
-        let _keys = self.key_locks.lock(names).await;
+        let mut keys = self.key_locks.lock(names.iter().copied()).await;
         let mut full = Vec::new();
         for _ in 0..ATTEMPTS {
             let before = owners(&self.look_up(&request, &full).await?);
-            let _contacts = self.contact_locks.lock(before.iter().copied().map(lock_name)).await;
+            let contacts = self.contact_locks.lock(before.iter().copied().map(lock_name)).await;
             let looked_up = self.look_up(&request, &full).await?;
             if owners(&looked_up).iter().any(|owner| !before.contains(owner)) {
+                continue;
+            }
+            if let Some(half) = self.half_met(&looked_up).await? {
+                // Its keys are locked too, and locks are taken in order.
+                drop((keys, contacts));
+                self.finish_merge(half).await?;
+                keys = self.key_locks.lock(names.iter().copied()).await;
                 continue;
             }
             let found: Vec<Found> = looked_up.iter().map(|item| item.found.clone()).collect();
@@ -157,7 +164,8 @@ impl Core {
         let pledge = Pledge::new();
         let in_flight = pledge.in_flight();
         let (now, trace) = (request.timing.at.unwrap_or_else(|| self.now()), request.trace);
-        let mut also = self.write_claims(now, trace, |claims| claims.claim(looked_up, &plan, contact))?;
+        let before = self.write_claims(now, trace, |claims| claims.claim(looked_up, &plan, contact))?;
+        let mut also = Also { before, after: Vec::new() };
         call.losers.clear();
         for loser in &plan.losers {
             let (taken, half) = match self.take(*loser, contact, request, &in_flight).await {
@@ -169,9 +177,9 @@ impl Core {
                 }
                 Err(failure) => return Err(failure.into()),
             };
-            also.push(half);
+            also.before.push(half);
             let keys = taken.state.keys.iter().map(|held| &held.key);
-            also.extend(self.write_claims(now, trace, |claims| claims.hand_over(keys, contact))?);
+            also.after.extend(self.write_claims(now, trace, |claims| claims.hand_over(keys, contact))?);
             call.losers.push(taken);
         }
         let moved = call.losers.iter().flat_map(|loser| loser.state.keys.iter().map(|held| &held.key));
@@ -204,6 +212,14 @@ impl Core {
             reply,
         })))?;
         let _ = in_line.await;
+        if !self.log().atomic_streams() {
+            // Claims and contacts agree again only when all is written: until then nobody else may come.
+            let (done, settled) = oneshot::channel();
+            in_flight.then(Box::new(move |_| {
+                let _ = done.send(());
+            }));
+            let _ = settled.await;
+        }
         // Owners are remembered before the append is durable: whoever comes next is appended after it.
         for key in &*changing {
             self.directory.claimed(key, contact);

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     api::EngineError,
     contact::{Command, ContactState, Fate, Outcome},
-    shard::{Answer, Decide, Failure, Verb},
+    shard::{Also, Answer, Decide, Failure, Verb},
 };
 
 /// A contact whose deletion was undone.
@@ -49,7 +49,12 @@ impl Engine {
         let mut last = None;
         for key in KeyKind::ALL.into_iter().filter_map(|kind| IdentityKey::new(kind, any_key)) {
             for owner in self.core.directory.owners_ever(&key).await? {
-                let (contact, state) = self.core.last_of(owner).await?;
+                let (contact, state) = match self.core.last_of(owner).await {
+                    Ok(found) => found,
+                    // A claim whose contact never came to be.
+                    Err(EngineError::NotFound) => continue,
+                    Err(error) => return Err(error),
+                };
                 if matches!(state.fate, Fate::Deleted(_)) {
                     return Ok(Some(contact));
                 }
@@ -94,7 +99,8 @@ impl Core {
             self.may_be_restored(&state)?;
             let (free, lost_keys) = self.still_free(&state).await?;
             let now = self.now();
-            let also = self.write_claims(now, None, |claims| claims.reclaim(&free, contact))?;
+            let before = self.write_claims(now, None, |claims| claims.reclaim(&free, contact))?;
+            let also = Also { before, after: Vec::new() };
             let keys = free.into_iter().map(|(key, _)| key).collect();
             let (decide, answer) = Decide::of(contact, Command::Restore(keys));
             self.send(Verb::Decide(Box::new(Decide { also, at: Some(now), ..decide })))?;

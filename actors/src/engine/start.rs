@@ -23,7 +23,7 @@ use crate::{
     contact::Policy,
     endpoint::Endpoints,
     entropy::Entropy,
-    identity::{Directory, KeyHasher, KeyedLocks},
+    identity::{ContactReader, Directory, KeyHasher, KeyedLocks},
     population::{Population, PopulationError},
     rules::Rules,
     shard::{Residence, Shard, Shared},
@@ -166,12 +166,13 @@ impl Engine {
         // Without data keys nobody can be erased.
         let erases_after_grace = options.erases_after_grace && shared.data_keys.is_some();
         let hasher = KeyHasher::new(&options.identity_secret);
+        let remembered_keys = options.resident_contacts.max(1024);
+        let mut directory = Directory::new(Arc::clone(&options.log), hasher, remembered_keys);
+        if !options.log.atomic_streams() {
+            directory = directory.judging_claims(Arc::clone(&shared) as Arc<dyn ContactReader>);
+        }
         let core = Arc::new(Core {
-            directory: Arc::new(Directory::new(
-                Arc::clone(&options.log),
-                hasher,
-                options.resident_contacts.max(1024),
-            )),
+            directory: Arc::new(directory),
             shared,
             key_locks: KeyedLocks::default(),
             contact_locks: KeyedLocks::default(),

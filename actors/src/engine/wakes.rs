@@ -100,13 +100,12 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Overloaded`] if the read models cannot answer, else what a contact's turn says.
     pub async fn advance(&self, until: Timestamp, mut progress: impl FnMut(u64)) -> Result<u64, EngineError> {
-        let ask = |error: PopulationError| EngineError::State(error.to_string());
         let population = &self.core.population;
-        population.reached(self.core.log().durable_end()).await.map_err(ask)?;
+        population.reached(self.core.log().durable_end()).await?;
         let mut looked = 0;
         let mut after = None;
         loop {
-            let due = population.due_wakes(after, until, AT_ONCE).await.map_err(ask)?;
+            let due = population.due_wakes(after, until, AT_ONCE).await?;
             if due.is_empty() {
                 self.erase_up_to(until).await?;
                 return Ok(looked);

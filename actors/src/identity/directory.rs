@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use mainspring_eventlog::{EventLog, Expected, LogError};
 use mainspring_schemas::{
     ContactId,
@@ -12,15 +13,28 @@ use mainspring_schemas::{
 use quick_cache::sync::Cache;
 
 use super::digest::KeyHasher;
+use crate::contact::{ContactState, Fate};
 
 /// Claims of one key read at a time.
 const CLAIMS_AT_A_TIME: usize = 256;
+
+/// Reads contacts as the log has them.
+#[async_trait]
+pub trait ContactReader: Send + Sync {
+    /// The contact, as far as it is durable.
+    ///
+    /// # Errors
+    /// See [`DirectoryError`].
+    async fn read(self: Arc<Self>, contact: ContactId) -> Result<ContactState, DirectoryError>;
+}
 
 /// Who owns a key, and what a claim of it must expect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Owner {
     /// The owner; `None` if the key is free.
     pub contact: Option<ContactId>,
+    /// Whom the claim names, if that contact became part of the owner.
+    pub former: Option<ContactId>,
     /// What the claim's stream looks like.
     pub expected: Expected,
 }
@@ -52,12 +66,21 @@ pub struct Directory {
     log: Arc<dyn EventLog>,
     hasher: KeyHasher,
     cache: Cache<[u8; 16], Owner>,
+    /// Where claims are not written together with the contacts they name: a claim is good if its contact has the key.
+    contacts: Option<Arc<dyn ContactReader>>,
 }
 
 impl Directory {
     /// A directory over a log that remembers up to `capacity` keys.
     pub fn new(log: Arc<dyn EventLog>, hasher: KeyHasher, capacity: usize) -> Self {
-        Self { log, hasher, cache: Cache::new(capacity) }
+        Self { log, hasher, cache: Cache::new(capacity), contacts: None }
+    }
+
+    /// Judges every claim by the contact it names, for a log that appends to one stream at a time (MC-43).
+    #[must_use]
+    pub fn judging_claims(mut self, contacts: Arc<dyn ContactReader>) -> Self {
+        self.contacts = Some(contacts);
+        self
     }
 
     /// The hasher of this installation.
@@ -81,8 +104,8 @@ impl Directory {
         }
         let stream = self.hasher.stream(key);
         let newest = self.log.read_stream_back(&stream, None, 1).await?;
-        let owner = match newest.first() {
-            None => Owner { contact: None, expected: Expected::NoStream },
+        let mut owner = match newest.first() {
+            None => Owner { contact: None, former: None, expected: Expected::NoStream },
             Some(record) => {
                 let event =
                     IdentityEvent::decode(&record.event_type, record.schema_version, &record.payload)?;
@@ -90,10 +113,14 @@ impl Directory {
                     IdentityEvent::Claimed(claimed) => Some(claimed.contact),
                     IdentityEvent::Released(_) => None,
                 };
-                Owner { contact, expected: Expected::Version(record.version) }
+                Owner { contact, former: None, expected: Expected::Version(record.version) }
             }
         };
-        if owner.contact.is_some() {
+        if let (Some(contacts), Some(claimed)) = (&self.contacts, owner.contact) {
+            owner.contact = holder(contacts, key, claimed).await?;
+            owner.former = owner.contact.is_some_and(|contact| contact != claimed).then_some(claimed);
+        }
+        if owner.contact.is_some() && owner.former.is_none() {
             self.cache.insert(digest, owner);
         }
         Ok(owner)
@@ -127,7 +154,10 @@ impl Directory {
 
     /// Remembers who owns a key from now on.
     pub fn claimed(&self, key: &IdentityKey, contact: ContactId) {
-        self.cache.insert(self.hasher.digest(key), Owner { contact: Some(contact), expected: Expected::Any });
+        self.cache.insert(
+            self.hasher.digest(key),
+            Owner { contact: Some(contact), former: None, expected: Expected::Any },
+        );
     }
 
     /// Forgets what was heard of a key.
@@ -168,4 +198,22 @@ impl Directory {
             }
         }
     }
+}
+
+/// Who answers for the contact that a claim names, if that contact has the key.
+async fn holder(
+    contacts: &Arc<dyn ContactReader>,
+    key: &IdentityKey,
+    claimed: ContactId,
+) -> Result<Option<ContactId>, DirectoryError> {
+    let mut contact = claimed;
+    let mut state = Arc::clone(contacts).read(contact).await?;
+    if !state.holds(key) {
+        return Ok(None);
+    }
+    while let Fate::MergedInto(survivor) = state.fate {
+        contact = survivor;
+        state = Arc::clone(contacts).read(contact).await?;
+    }
+    Ok((state.fate == Fate::Live).then_some(contact))
 }

@@ -18,17 +18,21 @@ use crate::api::Identity;
 pub struct LookedUp {
     /// The key and its owner.
     pub found: Found,
+    /// The contact that was named, if another one answers for it by now.
+    pub former: Option<ContactId>,
     /// What the key's stream looks like.
     pub expected: Expected,
 }
 
 impl LookedUp {
     /// A contact named by its id: it is designated, and nothing is attached (KE-23).
-    pub fn by_id(contact: ContactId) -> Self {
+    pub fn by_id(named: ContactId, contact: ContactId) -> Self {
         let value = CompactString::from(contact.to_string());
         let key = IdentityKey { kind: KeyKind::External, value };
+        let former = (named != contact).then_some(named);
         Self {
             found: Found { key, owner: Some(contact), attaches: Attaches::Never },
+            former,
             expected: Expected::Any,
         }
     }
@@ -54,24 +58,26 @@ impl Directory {
     /// See [`DirectoryError`].
     pub async fn look_up(&self, key: &IdentityKey) -> Result<LookedUp, DirectoryError> {
         let own = self.owner(key).await?;
-        let found = |owner, attaches| LookedUp {
+        let found = |owner, former: Option<ContactId>, attaches| LookedUp {
             found: Found { key: key.clone(), owner, attaches },
+            former,
             expected: own.expected,
         };
         if own.contact.is_some() || key.kind != KeyKind::External {
-            return Ok(found(own.contact, Attaches::Always));
+            return Ok(found(own.contact, own.former, Attaches::Always));
         }
         if let Some(id) = as_contact_id(key)
             && let Some(contact) = self.answers_for(id).await?
         {
-            return Ok(found(Some(contact), Attaches::Never));
+            return Ok(found(Some(contact), (id != contact).then_some(id), Attaches::Never));
         }
         for other in other_spellings(key) {
-            if let Some(contact) = self.owner(&other).await?.contact {
-                return Ok(found(Some(contact), Attaches::Never));
+            let owner = self.owner(&other).await?;
+            if owner.contact.is_some() {
+                return Ok(found(owner.contact, owner.former, Attaches::Never));
             }
         }
-        Ok(found(None, Attaches::Always))
+        Ok(found(None, None, Attaches::Always))
     }
 
     /// Everything by which a call names a person, in the order in which it is weighed. An anonymous id that nobody owns

@@ -9,7 +9,7 @@ mod plan;
 
 pub(crate) use claims::ClaimWriter;
 pub use digest::KeyHasher;
-pub use directory::{Directory, DirectoryError, Owner, Standing};
+pub use directory::{ContactReader, Directory, DirectoryError, Owner, Standing};
 pub use locks::{Guards, KeyedLocks};
 pub use lookup::LookedUp;
 pub use plan::{Attaches, Candidate, Found, MergePolicy, Plan, plan};

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use mainspring_eventlog::{AppendError, LogError, Snapshot};
 use mainspring_schemas::{ContactId, StreamName, Timestamp, codec::DecodeError, event::ContactEvent};
 use uuid::Uuid;
@@ -12,6 +13,7 @@ use super::{
 };
 use crate::{
     contact::{ContactState, Meta, apply, from_snapshot, to_snapshot},
+    identity::{ContactReader, DirectoryError},
     writer::InFlight,
 };
 
@@ -77,6 +79,17 @@ pub(crate) async fn load(shared: Arc<Shared>, contact: ContactId) -> Result<Enti
         }
     }
     Ok(Entity { state, in_flight: None, last_use: 0, place: 0, armed: None, data_key, snapshot_version })
+}
+
+#[async_trait]
+impl ContactReader for Shared {
+    async fn read(self: Arc<Self>, contact: ContactId) -> Result<ContactState, DirectoryError> {
+        match load(self, contact).await {
+            Ok(entity) => Ok(entity.state),
+            Err(LoadError::Log(error)) => Err(error.into()),
+            Err(LoadError::Decode(error)) => Err(error.into()),
+        }
+    }
 }
 
 impl Entity {

@@ -8,6 +8,7 @@ use mainspring_schemas::{BucketId, ContactId, Timestamp};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use super::steps::Also;
 use crate::{
     contact::{Call, Command, ContactState, Outcome, Taken},
     rules::Rules,
@@ -57,8 +58,8 @@ pub(crate) type Reply<T> = oneshot::Sender<Result<T, Failure>>;
 pub(crate) struct Decide {
     pub contact: ContactId,
     pub command: Command,
-    /// Records of other streams that become true in the same append: claims, losers' halves.
-    pub also: Vec<StreamAppend>,
+    /// Records of other streams that become true with it: claims, losers' halves.
+    pub also: Also,
     /// The instant of the decision; the clock's if absent.
     pub at: Option<Timestamp>,
     /// See [`crate::contact::Turn::continuous`].
@@ -78,7 +79,7 @@ impl Decide {
         let decide = Self {
             contact,
             command,
-            also: Vec::new(),
+            also: Also::default(),
             at: None,
             continuous: false,
             trace: None,
@@ -137,6 +138,8 @@ pub(crate) enum Message {
     Rules(Arc<Rules>, oneshot::Sender<()>),
     /// Timers due up to here are kept in memory.
     Horizon(Timestamp, oneshot::Sender<()>),
+    /// The streams of a contact's turn were written one by one, or not: it is read anew for whoever waits.
+    Written(ContactId),
     /// A contact was erased: nothing of it stays in memory.
     Forget(ContactId),
     /// Timers that came within the horizon.

@@ -8,6 +8,7 @@
 mod entity;
 mod message;
 mod seal;
+mod steps;
 mod timers;
 
 use std::{
@@ -21,10 +22,13 @@ use std::{
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WeakAddr, WrapFuture};
 use futures_util::FutureExt;
-use mainspring_eventlog::{Append, AppendError, EventLog, Expected, SnapshotStore, sealing::DataKeys};
+use mainspring_eventlog::{
+    Append, AppendError, EventLog, Expected, Position, SnapshotStore, StreamAppend, sealing::DataKeys,
+};
 use mainspring_schemas::{ContactId, RecordId, StreamName, Timestamp, codec::EncodeError};
 
 pub(crate) use self::message::{Answer, Decide, Failure, Message, TakeOut, Verb};
+pub(crate) use self::steps::Also;
 use self::{
     entity::{Entity, LoadError, load},
     seal::give_key,
@@ -74,7 +78,7 @@ pub(crate) struct Residence {
 }
 
 enum Slot {
-    /// Being read; whoever comes meanwhile waits here, in order.
+    /// Being read, or written step by step; whoever comes meanwhile waits here, in order.
     Loading(Vec<Verb>),
     Live(Box<Entity>),
 }
@@ -177,9 +181,14 @@ impl Shard {
         }
     }
 
-    /// Lets a live contact act.
+    /// Lets a live contact act, or wait for its turn.
     fn act(&mut self, verb: Verb) {
-        let Some(Slot::Live(entity)) = self.contacts.get_mut(&verb.contact()) else { return };
+        let entity = match self.contacts.get_mut(&verb.contact()) {
+            Some(Slot::Live(entity)) => entity,
+            // The one before is being written step by step.
+            Some(Slot::Loading(waiting)) => return waiting.push(verb),
+            None => return,
+        };
         self.uses += 1;
         entity.last_use = self.uses;
         match verb {
@@ -229,13 +238,9 @@ impl Shard {
             let stamp = Stamp { trace, wake_at, definitions: self.rules.revision, data_key: entity.data_key };
             let pledge = in_flight.unwrap_or_else(Pledge::new);
             entity.in_flight = Some(pledge.in_flight());
-            let append =
-                contact_records(contact, expected, &decision.events, &decision.causes, stamp).map(|own| {
-                    let streams = std::iter::once(own).chain(also).collect();
-                    Append { recorded_at: now, streams }
-                });
+            let own = contact_records(contact, expected, &decision.events, &decision.causes, stamp);
             let wake_again = is_timed.then(|| self.waker(contact));
-            submit(&*self.shared.log, append, pledge, move |result| {
+            let report = move |result: Result<Position, Failure>| {
                 if let Some(wake_again) = wake_again.filter(|_| result.is_err()) {
                     wake_again();
                 }
@@ -243,12 +248,47 @@ impl Shard {
                     answer.position = Some(position);
                     answer
                 })));
-            });
+            };
+            match own {
+                Ok(own) if !also.is_empty() && !self.shared.log.atomic_streams() => {
+                    // Its timer outlives its place in memory.
+                    self.arm(contact, wake_at);
+                    self.write_in_steps(contact, now, own, also, pledge, report);
+                }
+                own => {
+                    let append = own.map(|own| Append { recorded_at: now, streams: also.with(own) });
+                    submit(&*self.shared.log, append, pledge, report);
+                }
+            }
         }
         if let Some(decided) = decided {
             let _ = decided.send(());
         }
         self.arm(contact, wake_at);
+    }
+
+    /// Writes a turn to a log that appends to one stream at a time. Whoever comes to the contact meanwhile waits.
+    fn write_in_steps(
+        &mut self,
+        contact: ContactId,
+        now: Timestamp,
+        own: StreamAppend,
+        also: Also,
+        pledge: Pledge,
+        report: impl FnOnce(Result<Position, Failure>) + 'static,
+    ) {
+        self.remove(contact);
+        self.contacts.insert(contact, Slot::Loading(Vec::new()));
+        let (log, address) = (Arc::clone(&self.shared.log), self.address.clone());
+        actix::spawn(async move {
+            let result = steps::write(&*log, now, own, also).await;
+            // Before anybody is told, so that whoever comes next finds the contact as it is now.
+            if let Some(shard) = address.upgrade() {
+                shard.do_send(Message::Written(contact));
+            }
+            pledge.settle(result.as_ref().map(|_| ()).map_err(Clone::clone));
+            report(result.map_err(Failure::from));
+        });
     }
 
     /// The loser's half of a merge: from now on it answers for nobody.
@@ -440,6 +480,13 @@ impl Handler<Message> for Shard {
             Message::Arm(wakes) => {
                 for (at, contact) in wakes {
                     self.timers.arm(contact, None, Some(at));
+                }
+            }
+            Message::Written(contact) => {
+                if let Some(Slot::Loading(waiting)) = self.contacts.remove(&contact) {
+                    for verb in waiting {
+                        self.dispatch(verb, ctx);
+                    }
                 }
             }
             Message::Forget(contact) => {

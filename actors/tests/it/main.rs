@@ -9,6 +9,7 @@ mod engine_dwell;
 mod engine_identity;
 mod engine_time;
 mod erasure;
+mod halves;
 mod harness;
 mod history;
 mod identity_model;

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicI64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -185,12 +185,29 @@ pub struct Faults {
     appends: AtomicUsize,
     wakes: AtomicUsize,
     unreadable: Mutex<Option<(StreamName, usize)>>,
+    unwritable: Mutex<Option<StreamName>>,
+    /// One append may write one stream only.
+    pub one_stream: AtomicBool,
 }
 
 impl Faults {
     /// The next appends fail, each after a moment.
     pub fn refuse_appends(&self, count: usize) {
         self.appends.store(count, Ordering::SeqCst);
+    }
+
+    /// The next append to a contact fails.
+    pub fn refuse_append_to(&self, contact: ContactId) {
+        *self.unwritable.lock() = Some(StreamName::contact(contact));
+    }
+
+    fn strikes_append(&self, append: &Append) -> bool {
+        let mut unwritable = self.unwritable.lock();
+        let strikes = append.streams.iter().any(|part| Some(&part.stream) == unwritable.as_ref());
+        if strikes {
+            *unwritable = None;
+        }
+        strikes
     }
 
     /// The next questions for due timers fail.
@@ -229,7 +246,8 @@ struct Faulty(Arc<dyn EventLog>, Arc<Faults>);
 #[async_trait]
 impl EventLog for Faulty {
     fn submit(&self, append: Append, on_durable: OnDurable) {
-        if Faults::strikes(&self.1.appends) {
+        assert!(self.atomic_streams() || append.streams.len() == 1, "several streams in one append");
+        if Faults::strikes(&self.1.appends) || self.1.strikes_append(&append) {
             std::thread::spawn(move || {
                 std::thread::sleep(Duration::from_millis(50));
                 on_durable(Err(AppendError::Unavailable("a fault".into())));
@@ -240,7 +258,7 @@ impl EventLog for Faulty {
     }
 
     fn atomic_streams(&self) -> bool {
-        self.0.atomic_streams()
+        self.0.atomic_streams() && !self.1.one_stream.load(Ordering::SeqCst)
     }
 
     async fn read_stream(

@@ -26,15 +26,18 @@ pub struct Disk {
     streams: Mutex<HashMap<StreamName, Vec<Position>>>,
     /// Of 100 appends so many are refused.
     refused: AtomicU64,
+    /// Whether one append may write several streams.
+    atomic_streams: bool,
 }
 
 impl Disk {
-    pub fn new(seed: u64) -> Arc<Self> {
+    pub fn new(seed: u64, atomic_streams: bool) -> Arc<Self> {
         Arc::new(Self {
             chance: Mutex::new(Random(seed)),
             records: Mutex::default(),
             streams: Mutex::default(),
             refused: AtomicU64::new(0),
+            atomic_streams,
         })
     }
 
@@ -68,6 +71,7 @@ impl Disk {
         if self.chance(100) < self.refused.load(Ordering::SeqCst) {
             return Err(AppendError::Unavailable("a fault".into()));
         }
+        assert!(self.atomic_streams || append.streams.len() == 1, "several streams in one append");
         for part in &append.streams {
             let current = self.version(&part.stream);
             let as_expected = match part.expected {
@@ -184,7 +188,7 @@ impl EventLog for SimulatedLog {
     }
 
     fn atomic_streams(&self) -> bool {
-        true
+        self.disk.atomic_streams
     }
 
     async fn read_stream(

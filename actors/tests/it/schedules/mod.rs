@@ -118,6 +118,8 @@ pub struct Weather {
     pub resident: usize,
     /// A provider tells of its customers too: which users it touches is never joined by that (WS-106).
     pub providers: bool,
+    /// Whether one append may write several streams; otherwise a crash leaves halves (MC-43).
+    pub atomic_streams: bool,
 }
 
 impl Weather {
@@ -133,6 +135,7 @@ impl Weather {
             crashes: if yes(40) { 1 + u64::from(yes(50)) } else { 0 },
             resident: if yes(40) { 2 } else { 10_000 },
             providers: yes(50),
+            atomic_streams: yes(60),
         }
     }
 }
@@ -148,7 +151,7 @@ pub struct World {
 impl World {
     async fn new(seed: u64) -> Arc<Self> {
         let weather = Weather::of(seed);
-        let disk = Disk::new(seed);
+        let disk = Disk::new(seed, weather.atomic_streams);
         let clock = Arc::new(Counting(AtomicI64::new(T0)));
         let process = Mutex::new(Self::start(&disk, &clock, weather).await);
         disk.refuse(weather.refused);

@@ -18,7 +18,11 @@ use super::{
 };
 
 /// The streams of all contacts.
-struct Histories(BTreeMap<ContactId, Vec<ContactEvent>>);
+struct Histories {
+    of: BTreeMap<ContactId, Vec<ContactEvent>>,
+    /// Whether merges were one append.
+    atomic_streams: bool,
+}
 
 impl Histories {
     fn of(world: &World) -> Self {
@@ -28,12 +32,12 @@ impl Histories {
             let event = ContactEvent::decode(&record.event_type, record.schema_version, &record.payload);
             histories.entry(contact).or_default().push(event.unwrap());
         }
-        Self(histories)
+        Self { of: histories, atomic_streams: world.weather.atomic_streams }
     }
 
     /// Who answers for a contact in the end, and whether it lives.
     fn end_of(&self, contact: ContactId) -> (ContactId, bool) {
-        match self.0[&contact].last() {
+        match self.of[&contact].last() {
             Some(ContactEvent::MergedInto(merged)) => self.end_of(merged.survivor),
             Some(ContactEvent::Deleted(_)) => (contact, false),
             _ => (contact, true),
@@ -41,12 +45,12 @@ impl Histories {
     }
 
     fn live(&self) -> BTreeSet<ContactId> {
-        self.0.keys().map(|id| self.end_of(*id)).filter(|(_, lives)| *lives).map(|(id, _)| id).collect()
+        self.of.keys().map(|id| self.end_of(*id)).filter(|(_, lives)| *lives).map(|(id, _)| id).collect()
     }
 
     /// Names of the events in the streams of all who end as this contact, with repeats.
     fn events_of(&self, end: ContactId) -> Vec<String> {
-        let members = self.0.iter().filter(|(id, _)| self.end_of(**id).0 == end);
+        let members = self.of.iter().filter(|(id, _)| self.end_of(**id).0 == end);
         let events = members.flat_map(|(_, events)| events).filter_map(|event| match event {
             ContactEvent::EventRecorded(event) => Some(event.name.to_string()),
             _ => None,
@@ -59,7 +63,7 @@ impl Histories {
     fn no_provider_joins_users(&self, done: &[Done]) {
         let told =
             |name: &str| done.iter().find(|call| call.name == name && call.identity.provider.is_some());
-        for events in self.0.values() {
+        for events in self.of.values() {
             let mut keys: Vec<IdentityKey> = Vec::new();
             let mut turn = (Timestamp(i64::MIN), 0);
             for event in events {
@@ -85,7 +89,7 @@ impl Histories {
 
     /// WS-52. Every instant is shown once, so what has the same instant is one turn.
     fn nobody_comes_into_being_for_those_who_exist(&self, done: &[Done]) {
-        for events in self.0.values() {
+        for events in self.of.values() {
             let Some(ContactEvent::Created(created)) = events.first() else { continue };
             for event in events {
                 let ContactEvent::EventRecorded(event) = event else { continue };
@@ -98,7 +102,7 @@ impl Histories {
     /// Whether anybody who ended as this contact was restored: keys may have been lost before, and what was deleted
     /// lives.
     fn was_restored(&self, end: ContactId) -> bool {
-        let members = self.0.iter().filter(|(id, _)| self.end_of(**id).0 == end);
+        let members = self.of.iter().filter(|(id, _)| self.end_of(**id).0 == end);
         members.flat_map(|(_, events)| events).any(|event| matches!(event, ContactEvent::Restored(_)))
     }
 
@@ -106,7 +110,7 @@ impl Histories {
     /// (RS-85, MC-44).
     fn nobody_comes_back(&self) {
         let mut absorbed: BTreeMap<ContactId, Vec<ContactId>> = BTreeMap::new();
-        for (id, events) in &self.0 {
+        for (id, events) in &self.of {
             for event in events {
                 if let ContactEvent::Absorbed(event) = event {
                     absorbed.entry(event.loser).or_default().push(*id);
@@ -120,9 +124,15 @@ impl Histories {
             });
             assert!(!acts, "{id} acts after its end: {events:?}");
         }
-        for (id, events) in &self.0 {
+        for (id, events) in &self.of {
             let survivors = absorbed.remove(id).unwrap_or_default();
             match events.last() {
+                // By way of others if a crash left it for later, and by nobody if nobody lived to do it.
+                Some(ContactEvent::MergedInto(merged)) if !self.atomic_streams => {
+                    let (end, lives) = self.end_of(merged.survivor);
+                    assert!(survivors.len() == 1 || survivors.is_empty() && !lives, "{id}: {survivors:?}");
+                    assert!(survivors.iter().all(|survivor| self.end_of(*survivor).0 == end), "{id}");
+                }
                 Some(ContactEvent::MergedInto(merged)) => assert_eq!(survivors, [merged.survivor], "{id}"),
                 _ => assert!(survivors.is_empty(), "{id} was absorbed and goes on"),
             }
@@ -156,6 +166,10 @@ fn by(key: &IdentityKey) -> Identity {
 
 /// Judges a schedule.
 pub async fn judge(world: &World, done: &[Done]) {
+    // Whoever meets half of a merge completes it, so everybody is met.
+    for id in Histories::of(world).of.keys() {
+        world.engine().contact(*id).await.unwrap();
+    }
     let histories = Histories::of(world);
     histories.nobody_comes_back();
     let live = histories.live();
