@@ -18,6 +18,7 @@ mod json;
 mod limiter;
 mod query;
 mod server;
+pub mod sources;
 mod state;
 
 pub use server::{configure, serve};

@@ -14,6 +14,7 @@ pub mod expression;
 pub mod id;
 pub mod identity;
 pub mod properties;
+pub mod source;
 pub mod stream;
 pub mod time;
 
