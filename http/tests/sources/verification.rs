@@ -118,8 +118,6 @@ fn ws_24_the_plain_secret_counts_only_without_a_signature() {
 
 #[test]
 fn ws_27_the_signature_is_over_bytes_not_text() {
-    // HMAC-SHA256 of EF BB BF 7B FF 7D with the key "k".
-    let value = "e2c7cfa7ae5ff1ce1b9abd1e9f5f9c9b1d5d9a1f";
     let body = [0xef, 0xbb, 0xbf, b'{', 0xff, b'}'];
     let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, b"k");
     let tag = ring::hmac::sign(&key, &body);
@@ -127,7 +125,6 @@ fn ws_27_the_signature_is_over_bytes_not_text() {
     let auth = hmac_hex(&[Algorithm::Sha256]);
     assert!(accepts(&auth, "k", &[("x-signature", &right)], &body));
     assert!(!accepts(&auth, "k", &[("x-signature", &right)], &body[3..]), "a byte order mark is part of it");
-    assert!(!accepts(&auth, "k", &[("x-signature", value)], &body));
 }
 
 #[test]
