@@ -3,8 +3,10 @@
 //! * [`data`]: events and contacts, for applications.
 //! * [`admin`]: everything operators see and change.
 //! * [`identify`]: redirect identity tokens, for browsers.
+//! * [`sources`]: callbacks of third parties.
 //! * `error` is the one place where refusals become responses.
 
+mod address;
 pub mod admin;
 mod auth;
 pub mod data;
