@@ -12,9 +12,19 @@ pub struct Found {
     pub key: IdentityKey,
     /// Whom it designates.
     pub owner: Option<ContactId>,
-    /// Whether it is a key of its own; `false` for a contact id or anonymous key given as `userId`, which designates
-    /// but attaches nothing (KE-23).
-    pub attaches: bool,
+    /// Whether it comes to whoever is called.
+    pub attaches: Attaches,
+}
+
+/// Whether what names a person becomes a key of theirs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attaches {
+    /// It does.
+    Always,
+    /// Only to a contact that comes into being: a provider's id that stands in for a user id (WS-106).
+    IfNew,
+    /// A contact id or anonymous key given as `userId` designates and attaches nothing (KE-23).
+    Never,
 }
 
 /// A contact that a call designates, as far as resolving needs to know it.
@@ -29,8 +39,13 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    fn is_identified(&self) -> bool {
-        self.values(KeyKind::External).next().is_some()
+    /// Whether it has a user id of its own. An external id that only stands in for one, being the id of a provider key
+    /// that the contact holds or that the call brings, is none.
+    fn is_identified(&self, called: Option<&str>) -> bool {
+        let stands_in = |value: &str| {
+            called == Some(value) || self.keys.iter().any(|key| key.id_at_provider() == Some(value))
+        };
+        self.values(KeyKind::External).any(|key| !stands_in(&key.value))
     }
 
     fn values(&self, kind: KeyKind) -> impl Iterator<Item = &IdentityKey> {
@@ -73,13 +88,28 @@ impl MergePolicy {
 }
 
 /// Weighs the keys of a call. `candidates` describes every owner in `found`.
+///
+/// **Providers (WS-106).** What a provider tells of its customer is a hint: an address there is whatever somebody typed
+/// into a form. So a call with a provider's id never joins two contacts that both have a user id of their own, whatever
+/// the policy but `any`: what comes first decides (user id, provider key, the id as external id, address), the other
+/// keys stay where they are and the conflict is recorded. Nor does it give a contact with a user id another one that
+/// nobody has yet. A contact that only the provider ever named has none: it joins whoever the address or the user id
+/// belongs to, so that it does not matter which of a provider's messages came first.
 pub fn plan(found: &[Found], candidates: &[Candidate], policy: MergePolicy) -> Plan {
     let mut keys = Vec::new();
     let mut unowned = Vec::new();
     let mut conflicts = Vec::new();
     let mut owners: Vec<ContactId> = Vec::new();
+    let mut stand_in = None;
+    let called = found.iter().find_map(|item| match item.attaches {
+        Attaches::IfNew => Some(item.key.value.as_str()),
+        _ => item.key.id_at_provider(),
+    });
+    let names_a_new_user = found.iter().any(|item| {
+        item.key.kind == KeyKind::External && item.attaches == Attaches::Always && item.owner.is_none()
+    });
     let is_identified = |owner: &ContactId| {
-        candidates.iter().any(|candidate| candidate.contact == *owner && candidate.is_identified())
+        candidates.iter().any(|candidate| candidate.contact == *owner && candidate.is_identified(called))
     };
     // Anonymous keys come last in attach order, so that by then all strong owners are known.
     for item in found {
@@ -87,8 +117,11 @@ pub fn plan(found: &[Found], candidates: &[Candidate], policy: MergePolicy) -> P
             let stays_apart = match policy {
                 MergePolicy::Any => false,
                 _ if item.key.kind == KeyKind::Anonymous => contradicts(owner, &conflicts, found, candidates),
-                MergePolicy::Strong => false,
-                MergePolicy::Never => is_identified(&owner) && owners.iter().any(is_identified),
+                MergePolicy::Strong if called.is_none() => false,
+                MergePolicy::Strong | MergePolicy::Never => {
+                    let another_user = item.key.kind == KeyKind::Provider && names_a_new_user;
+                    is_identified(&owner) && (another_user || owners.iter().any(is_identified))
+                }
             };
             if stays_apart {
                 conflicts.push((item.key.kind, owner));
@@ -96,23 +129,31 @@ pub fn plan(found: &[Found], candidates: &[Candidate], policy: MergePolicy) -> P
             }
             owners.push(owner);
         }
-        if item.attaches {
-            keys.push(item.key.clone());
-            if item.owner.is_none() {
-                unowned.push(item.key.clone());
+        match item.attaches {
+            Attaches::Always => {
+                keys.push(item.key.clone());
+                if item.owner.is_none() {
+                    unowned.push(item.key.clone());
+                }
             }
+            Attaches::IfNew if item.owner.is_none() => stand_in = Some(&item.key),
+            Attaches::IfNew | Attaches::Never => {}
         }
+    }
+    if let Some(key) = stand_in.filter(|_| owners.is_empty()) {
+        keys.push(key.clone());
+        unowned.push(key.clone());
     }
     let mut ranked: Vec<&Candidate> =
         candidates.iter().filter(|candidate| owners.contains(&candidate.contact)).collect();
-    ranked.sort_by_key(|candidate| rank(candidate));
+    ranked.sort_by_key(|candidate| rank(candidate, called));
     let mut ranked = ranked.into_iter().map(|candidate| candidate.contact);
     Plan { contact: ranked.next(), losers: ranked.collect(), keys, unowned, conflicts }
 }
 
 /// MC-01: identified first, then the smaller first instant, then the smaller id.
-fn rank(candidate: &Candidate) -> (bool, Timestamp, ContactId) {
-    (!candidate.is_identified(), candidate.first_seen_at, candidate.contact)
+fn rank(candidate: &Candidate, called: Option<&str>) -> (bool, Timestamp, ContactId) {
+    (!candidate.is_identified(called), candidate.first_seen_at, candidate.contact)
 }
 
 /// RS-20: for kind external or email the owner of an anonymous key holds values, the rest of the call (supplied
@@ -136,7 +177,8 @@ fn contradicts(
         if own.peek().is_none() {
             return false;
         }
-        let supplied = found().filter(|f| f.attaches && f.key.kind == kind).map(|f| &f.key);
+        let supplied =
+            found().filter(|f| f.attaches == Attaches::Always && f.key.kind == kind).map(|f| &f.key);
         let others = found().filter_map(|f| f.owner).filter(|other| *other != owner);
         let held = candidates
             .iter()
@@ -196,7 +238,7 @@ mod tests {
             .map(parse)
             .map(|key| {
                 let owner = candidates.iter().find(|c| c.keys.contains(&key)).map(|c| c.contact);
-                Found { key, owner, attaches: true }
+                Found { key, owner, attaches: Attaches::Always }
             })
             .collect();
         found.sort_by_key(|f| f.key.kind);
@@ -262,7 +304,7 @@ mod tests {
         let found = [Found {
             key: key(KeyKind::External, &contact.to_string()),
             owner: Some(contact),
-            attaches: false,
+            attaches: Attaches::Never,
         }];
         let plan = plan(&found, &[candidate], MergePolicy::Strong);
         assert_eq!((plan.contact, plan.keys.len(), plan.unowned.len()), (Some(contact), 0, 0));

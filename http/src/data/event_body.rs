@@ -94,6 +94,7 @@ pub fn read_plain(body: &[u8], now: Timestamp, trace: Option<Uuid>) -> Option<Re
         idempotency_key: plain.idempotency_key.filter(|key| !key.is_empty()).map(CompactString::from),
         occurred_at,
         source: Source::Api,
+        existing_only: false,
         trace,
     };
     Some(check(EventBody { call, lists: Vec::new() }, now))
@@ -135,6 +136,7 @@ pub fn read(
         idempotency_key: idempotency_key.map(CompactString::from),
         occurred_at,
         source: Source::Api,
+        existing_only: false,
         trace,
     };
     check(EventBody { call, lists }, now)

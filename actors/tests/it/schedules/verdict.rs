@@ -87,6 +87,7 @@ fn by(key: &IdentityKey) -> Identity {
         KeyKind::Email => identity.email = Some(key.clone()),
         KeyKind::Discord => identity.discord = Some(key.clone()),
         KeyKind::Anonymous => identity.anonymous = Some(key.clone()),
+        KeyKind::Provider => identity.provider = Some(key.clone()),
     }
     identity
 }

@@ -84,7 +84,11 @@ fn contact(event: &ContactEvent) -> String {
         ContactEvent::EventRecorded(event) => {
             let happened = event.occurred_at;
             let when = if happened == event.at { String::new() } else { format!(" (happened {happened})") };
-            format!("event {}{when}{}", event.name, with(&event.properties))
+            let from = match event.source.origin() {
+                Some(source) => format!(" from {source}"),
+                None => String::new(),
+            };
+            format!("event {}{from}{when}{}", event.name, with(&event.properties))
         }
         ContactEvent::BucketEntered(event) => {
             let (bucket, by, silently) = (&event.bucket, by(event.source), silently(event.announced));
