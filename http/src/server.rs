@@ -12,7 +12,9 @@ use actix_web::{
     web::{self, Data, PayloadConfig},
 };
 
-use crate::{admin, auth::Plane, data, error::ApiError, headers::stamp, health, identify, sources, state::AppState};
+use crate::{
+    admin, auth::Plane, data, error::ApiError, headers::stamp, health, identify, sources, state::AppState,
+};
 
 /// Idle connections outlive a load balancer's own patience (HT-44).
 const KEEP_ALIVE: Duration = Duration::from_secs(72);

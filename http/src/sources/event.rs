@@ -45,13 +45,11 @@ impl SourceEvent {
     }
 }
 
-/// A provider's own id of a person (WS-106).
+/// A provider's own id of a person (WS-106). The provider is the source.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ProviderKey {
-    /// Which provider.
-    pub provider: String,
-    /// The id there.
+    /// The id at the provider.
     pub id: String,
     /// The person's id at the application, if the provider was told: it decides whose event this is.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,6 +1,6 @@
 //! From a source's event to the engine: the only place that knows both.
 
-use compact_str::{CompactString, format_compact};
+use compact_str::CompactString;
 use mainspring_actors::api::{EngineError, Identity, IngestCall};
 use mainspring_schemas::{event::contact::Source as Origin, source::OnDelete};
 use uuid::Uuid;
@@ -21,8 +21,15 @@ pub(super) enum Ingested {
     Erased,
 }
 
-fn identity(event: &SourceEvent) -> Identity {
-    Identity::new(event.external_id(), event.email.as_deref(), event.anonymous_id.as_deref())
+/// Who the event is about. Where the provider has ids of its own, the user id is the application's or none (WS-106).
+fn identity(source: &Source, event: &SourceEvent) -> Identity {
+    let (email, anonymous_id) = (event.email.as_deref(), event.anonymous_id.as_deref());
+    match &event.provider_key {
+        Some(key) => {
+            Identity::new(key.user_id.as_deref(), email, anonymous_id).with_provider(&source.id, &key.id)
+        }
+        None => Identity::new(event.user_id.as_deref(), email, anonymous_id),
+    }
 }
 
 /// Ingests an event, durably.
@@ -35,25 +42,26 @@ pub(super) async fn ingest(
     event: SourceEvent,
     trace: Option<Uuid>,
 ) -> Result<Ingested, EngineError> {
-    let identity = identity(&event);
-    if event.is_deletion() && source.on_delete == OnDelete::Erase {
+    let identity = identity(source, &event);
+    let is_deletion = event.is_deletion();
+    if is_deletion && source.on_delete == OnDelete::Erase {
         return erase(state, &identity).await;
     }
-    if event.is_deletion() && state.engine.find(&identity).await?.is_empty() {
-        return Ok(Ingested::Nobody);
-    }
-    let key = event.idempotency_key.as_ref();
     let call = IngestCall {
         identity,
         name: CompactString::from(event.event),
         event_properties: event.event_properties,
         contact_properties: event.contact_properties,
-        idempotency_key: key.map(|key| format_compact!("{}\u{0}{key}", source.id)),
+        idempotency_key: event.idempotency_key.map(CompactString::from),
         occurred_at: event.occurred_at,
-        source: Origin::Api,
+        source: Origin::Webhook(source.id.clone()),
+        existing_only: is_deletion,
         trace,
     };
-    let outcome = state.engine.ingest(call).await?;
+    let outcome = match state.engine.ingest(call).await {
+        Err(EngineError::NotFound) => return Ok(Ingested::Nobody),
+        outcome => outcome?,
+    };
     state.acknowledge(outcome.position);
     Ok(if outcome.stored { Ingested::Stored } else { Ingested::Repeated })
 }
@@ -62,7 +70,9 @@ pub(super) async fn ingest(
 async fn erase(state: &AppState, identity: &Identity) -> Result<Ingested, EngineError> {
     let erased = match state.engine.erase(identity).await {
         Err(EngineError::DifferentContacts) => {
-            let strongest = Identity { external: identity.external.clone(), ..Identity::default() };
+            let (external, email) = (identity.external.clone(), identity.email.clone());
+            let email = email.filter(|_| external.is_none());
+            let strongest = Identity { external, email, ..Identity::default() };
             state.engine.erase(&strongest).await
         }
         erased => erased,

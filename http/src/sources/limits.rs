@@ -1,9 +1,6 @@
 //! What an event of a source may look like: the limits of `POST /v1/events`, since it goes the same way (WS-15, WS-17).
 
-use mainspring_schemas::{
-    identity::is_email_shaped,
-    source::Mismatch,
-};
+use mainspring_schemas::{identity::is_email_shaped, source::Mismatch};
 
 use super::event::SourceEvent;
 use crate::{data::RESERVED, json::is_within_limits};
@@ -31,11 +28,13 @@ pub(super) fn check(event: &mut SourceEvent) -> Result<(), Mismatch> {
     event.user_id = event.user_id.take().filter(blank);
     event.anonymous_id = event.anonymous_id.take().filter(blank);
     event.email = event.email.take().filter(|email| is_email_shaped(email.trim()));
+    let own_id = event.provider_key.as_ref().and_then(|key| key.user_id.as_deref());
     let name = event.event.as_str();
-    let named = fits(Some(name), LONGEST_NAME) && !name.trim().is_empty() && !name.chars().any(char::is_control);
+    let named =
+        fits(Some(name), LONGEST_NAME) && !name.trim().is_empty() && !name.chars().any(char::is_control);
     let problem = if !named {
         Some(("event", "the event's name is too long or holds control characters"))
-    } else if !fits(event.user_id.as_deref(), LONGEST_ID) || !fits(event.external_id(), LONGEST_ID) {
+    } else if !fits(event.user_id.as_deref(), LONGEST_ID) || !fits(own_id, LONGEST_ID) {
         Some(("userId", "the user id is too long or holds U+0000"))
     } else if !fits(event.anonymous_id.as_deref(), LONGEST_ANONYMOUS_ID) {
         Some(("anonymousId", "the anonymous id is too long or holds U+0000"))

@@ -23,8 +23,12 @@ use crate::{address, error::ApiError, headers::trace, state::AppState};
 impl From<Refusal> for ApiError {
     fn from(refusal: Refusal) -> Self {
         match refusal {
-            Refusal::NotConfigured { signature: true } => Self::Unauthorized("Webhook signature not configured"),
-            Refusal::NotConfigured { signature: false } => Self::Unauthorized("Webhook secret not configured"),
+            Refusal::NotConfigured { signature: true } => {
+                Self::Unauthorized("Webhook signature not configured")
+            }
+            Refusal::NotConfigured { signature: false } => {
+                Self::Unauthorized("Webhook secret not configured")
+            }
             Refusal::Unproven { signature: true, .. } => Self::Unauthorized("Invalid webhook signature"),
             Refusal::Unproven { signature: false, .. } => Self::Unauthorized("Invalid webhook secret"),
             Refusal::Malformed => Self::InvalidPayload(json!("Malformed JSON")),

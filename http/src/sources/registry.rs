@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use mainspring_schemas::{SourceId, source::{Auth, OnDelete, SourceDefinition}};
+use mainspring_schemas::{
+    SourceId,
+    source::{Auth, OnDelete, SourceDefinition},
+};
 
 use super::{
     preset::{Preset, PresetOptions},
@@ -72,30 +75,35 @@ fn allowed(setting: Option<&str>) -> Option<Vec<String>> {
 }
 
 impl Registry {
-    /// Puts presets and sources of files together. `variable` answers with the value of an environment variable; an empty
-    /// one is an unset one. A source of a file replaces the preset of its id (WS-40).
-    pub fn assemble(
+    /// Puts presets and sources of files together. `secret` answers with the secret in a variable, if it is set. A source
+    /// of a file replaces the preset of its id (WS-40).
+    ///
+    /// # Errors
+    /// What `secret` says.
+    pub fn assemble<E>(
         definitions: Vec<SourceDefinition>,
         settings: &RegistrySettings,
-        variable: impl Fn(&str) -> Option<String>,
-    ) -> (Self, Vec<Notice>) {
+        secret: impl Fn(&str) -> Result<Option<String>, E>,
+    ) -> Result<(Self, Vec<Notice>), E> {
         let mut notices = Vec::new();
         let unauthenticated = ids(settings.unauthenticated.as_deref());
         let erasing = ids(settings.erase_on_delete.as_deref());
-        let secrets = |auth: &Auth| variable(auth.env()).as_deref().and_then(Secrets::read);
+        let secrets = |auth: &Auth| Ok(secret(auth.env())?.as_deref().and_then(Secrets::read));
         // Only a secret that would be the caller's can be done without; a signature cannot (WS-21).
         let may_be_open = |id: &str, auth: &Auth| {
             matches!(auth, Auth::Match { .. }) && unauthenticated.iter().any(|open| open == id)
         };
         let mut sources = BTreeMap::new();
         let allowed = allowed(settings.presets.as_deref());
-        for unknown in allowed.iter().flatten().filter(|id| !Preset::ALL.iter().any(|known| known.id() == *id)) {
+        for unknown in
+            allowed.iter().flatten().filter(|id| !Preset::ALL.iter().any(|known| known.id() == *id))
+        {
             notices.push(Notice::UnknownPreset(unknown.clone()));
         }
         for preset in Preset::ALL {
             let (id, auth) = (preset.id(), preset.auth());
             let Ok(source_id) = SourceId::new(id) else { continue };
-            let secrets = secrets(&auth);
+            let secrets = secrets(&auth)?;
             let open = may_be_open(id, &auth);
             if allowed.as_ref().is_some_and(|allowed| !allowed.iter().any(|allowed| allowed == id))
                 || (secrets.is_none() && !open)
@@ -122,7 +130,7 @@ impl Registry {
                 auth: definition.auth.clone(),
                 on_delete: definition.on_delete,
                 statistics: Statistics::default(),
-                secrets: secrets(&definition.auth),
+                secrets: secrets(&definition.auth)?,
                 open: may_be_open(id.as_str(), &definition.auth),
                 mapping: Mapping::Defined(Box::new(definition)),
             };
@@ -145,7 +153,7 @@ impl Registry {
             let missing = ids.into_iter().filter(|id| !sources.contains_key(id));
             notices.extend(missing.map(|id| Notice::NotMounted(variable, id)));
         }
-        (Self { sources: Arc::new(sources) }, notices)
+        Ok((Self { sources: Arc::new(sources) }, notices))
     }
 
     /// The source of an id.

@@ -7,7 +7,7 @@ use mainspring_schemas::{
 use serde_json::{Value, json};
 
 use super::{
-    event::{Mapped, ProviderKey, SourceEvent},
+    event::{Mapped, SourceEvent},
     headers::Headers,
     limits,
     preset::{Preset, PresetOptions},
@@ -168,15 +168,5 @@ impl Source {
     /// Whether there is a secret.
     pub fn has_secret(&self) -> bool {
         self.secrets.is_some()
-    }
-}
-
-impl SourceEvent {
-    /// The person's id at the application: what the provider was told, or what it calls the person.
-    pub fn external_id(&self) -> Option<&str> {
-        match &self.provider_key {
-            Some(ProviderKey { user_id: Some(own), .. }) => Some(own),
-            _ => self.user_id.as_deref(),
-        }
     }
 }

@@ -79,8 +79,11 @@ fn svix() -> (String, String, String) {
 #[test]
 fn ws_22_any_of_several_secrets_may_match() {
     let (secret, signature_value, body) = svix();
-    let headers =
-        [("svix-id", "msg_2vec"), ("svix-timestamp", "1781524800"), ("svix-signature", signature_value.as_str())];
+    let headers = [
+        ("svix-id", "msg_2vec"),
+        ("svix-timestamp", "1781524800"),
+        ("svix-signature", signature_value.as_str()),
+    ];
     let auth = signature(Scheme::Svix);
     assert!(accepts(&auth, &format!("whsec_bmV3\n {secret}"), &headers, body.as_bytes()));
     assert!(!accepts(&auth, "whsec_bmV3 whsec_b2xk", &headers, body.as_bytes()));
@@ -95,8 +98,11 @@ fn ws_96_at_most_ten_signatures_are_examined() {
     let auth = signature(Scheme::Svix);
     let accepted = |wrong: usize| {
         let signatures = "v1,x ".repeat(wrong) + &right;
-        let headers =
-            [("svix-id", "msg_2vec"), ("svix-timestamp", "1781524800"), ("svix-signature", signatures.as_str())];
+        let headers = [
+            ("svix-id", "msg_2vec"),
+            ("svix-timestamp", "1781524800"),
+            ("svix-signature", signatures.as_str()),
+        ];
         accepts(&auth, &secret, &headers, body.as_bytes())
     };
     assert!(accepted(9));
@@ -144,13 +150,16 @@ fn ws_143_a_scheme_in_its_parts() {
         tolerance_seconds: 60,
     };
     // The example of the provider's documentation, with its own timestamp.
-    let body = b"token=xyzz0WbapA4vBCDEFasx0q6G&team_id=T1DC2JH3J&team_domain=testteamnow&channel_id=G8PSS9T3V&\
+    let body =
+        b"token=xyzz0WbapA4vBCDEFasx0q6G&team_id=T1DC2JH3J&team_domain=testteamnow&channel_id=G8PSS9T3V&\
 channel_name=foobar&user_id=U2CERLKJA&user_name=roadrunner&command=%2Fwebhook-collect&text=&\
 response_url=https%3A%2F%2Fhooks.slack.com%2Fcommands%2FT1DC2JH3J%2F397700885554%2F96rGlfmibIGlgcZRskXaIFfN&\
 trigger_id=398738663015.47445629121.803a0bc887a14d10d2c447fce8b6703c";
     let verdict = |now: i64, signature: &str| {
         let headers: Headers =
-            [("x-slack-request-timestamp", "1531420618"), ("x-slack-signature", signature)].into_iter().collect();
+            [("x-slack-request-timestamp", "1531420618"), ("x-slack-signature", signature)]
+                .into_iter()
+                .collect();
         let secrets = Secrets::read("8f742231b10e8888abcd99yyyzzz85a5").unwrap();
         let request = Request { headers: &headers, body, now: Timestamp(now * 1000) };
         verify(&signature_of(&scheme), &secrets, request).map(|verified| verified.signed_at)

@@ -108,7 +108,12 @@ fn rules(reader: &mut Reader, node: &Node) -> Option<Vec<Rule>> {
             reader.check_keys(members, &path, &read_rule::KEYS);
             rules.push(read_rule::rule(reader, element, &path));
         } else {
-            reader.mistyped(element, &path, "a rule", Some("write for example {event: paid, ...}".to_owned()));
+            reader.mistyped(
+                element,
+                &path,
+                "a rule",
+                Some("write for example {event: paid, ...}".to_owned()),
+            );
             rules.push(None);
         }
     }

@@ -36,7 +36,8 @@ pub(super) fn auth(reader: &mut Reader, node: &Node, path: &str) -> Option<Auth>
     };
     let kind = reader.required(node, path, "type")?;
     let kind = reader.choice(kind, &within(path, "type"), &KINDS)?;
-    let env = reader.required(node, path, "env").and_then(|node| variable(reader, node, &within(path, "env")));
+    let env =
+        reader.required(node, path, "env").and_then(|node| variable(reader, node, &within(path, "env")));
     if kind == Kind::Match {
         reader.check_keys(members, path, &["type", "env", "header"]);
         let header = reader.required(node, path, "header");
@@ -45,7 +46,8 @@ pub(super) fn auth(reader: &mut Reader, node: &Node, path: &str) -> Option<Auth>
     }
     let scheme = reader.required(node, path, "scheme")?;
     let fallback = node.get("fallback_header");
-    let fallback_header = fallback.and_then(|node| header_name(reader, node, &within(path, "fallback_header")));
+    let fallback_header =
+        fallback.and_then(|node| header_name(reader, node, &within(path, "fallback_header")));
     let scheme = match &scheme.data {
         Data::Map(_) => {
             reader.check_keys(members, path, &["type", "scheme", "env", "header", "fallback_header"]);
@@ -86,7 +88,12 @@ fn algorithms_of(reader: &mut Reader, node: &Node, path: &str) -> Vec<Algorithm>
             .filter_map(|(index, element)| reader.choice(element, &at_index(path, index), &Algorithm::ALL))
             .collect(),
         _ => {
-            reader.mistyped(node, path, "a list of algorithms", Some("write for example [sha256]".to_owned()));
+            reader.mistyped(
+                node,
+                path,
+                "a list of algorithms",
+                Some("write for example [sha256]".to_owned()),
+            );
             Vec::new()
         }
     }

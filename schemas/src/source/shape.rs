@@ -156,8 +156,12 @@ mod tests {
             Member::required("customer", customer),
             Member::optional("amount", Shape::Number),
         ]);
-        assert_eq!(shape.check(&json!({"type": "x", "customer": {"id": "c", "more": 1}, "amount": null})), Ok(()));
-        let mismatch = shape.check(&json!({"type": 7, "customer": {"id": null}, "amount": "secret"})).unwrap_err();
+        assert_eq!(
+            shape.check(&json!({"type": "x", "customer": {"id": "c", "more": 1}, "amount": null})),
+            Ok(())
+        );
+        let mismatch =
+            shape.check(&json!({"type": 7, "customer": {"id": null}, "amount": "secret"})).unwrap_err();
         assert_eq!(
             serde_json::to_value(&mismatch).unwrap(),
             json!({"formErrors": [], "fieldErrors": {

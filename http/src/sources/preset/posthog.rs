@@ -42,7 +42,8 @@ pub(super) fn map(payload: &Value, library_name: &str) -> Mapped {
     let (user_id, anonymous_id) = if is_anonymous { (None, Some(id)) } else { (Some(id), None) };
     let uuid = filled(event, "uuid");
     set(&mut event_properties, "_posthogEventId", uuid);
-    let contact_properties = payload.get("person").map(|person| object(person, "properties")).unwrap_or_default();
+    let contact_properties =
+        payload.get("person").map(|person| object(person, "properties")).unwrap_or_default();
     let email = payload.get("person").and_then(|person| text(person.get("properties")?, "email"));
     SourceEvent {
         event: name.to_owned(),

@@ -100,7 +100,7 @@ pub(super) fn map(payload: &Value, user_id_key: Option<&str>) -> Mapped {
         event: name,
         user_id: Some(id.to_owned()),
         email: email.map(str::to_owned),
-        provider_key: Some(ProviderKey { provider: "stripe".to_owned(), id: id.to_owned(), user_id }),
+        provider_key: Some(ProviderKey { id: id.to_owned(), user_id }),
         event_properties,
         contact_properties: if profile { customer_profile(subject, id) } else { Properties::new() },
         idempotency_key: text(payload, "id").map(str::to_owned),

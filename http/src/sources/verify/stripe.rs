@@ -8,11 +8,7 @@ use super::{
     timely,
 };
 
-pub(super) fn verify(
-    header: &str,
-    secrets: &Secrets,
-    request: Request<'_>,
-) -> Result<Verified, Rejection> {
+pub(super) fn verify(header: &str, secrets: &Secrets, request: Request<'_>) -> Result<Verified, Rejection> {
     let value = request.headers.get(header).ok_or(Rejection::Absent)?;
     let mut timestamp = None;
     let mut signatures = Vec::new();

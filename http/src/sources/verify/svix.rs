@@ -38,7 +38,9 @@ pub(super) fn verify(secrets: &Secrets, request: Request<'_>) -> Result<Verified
     for key in secrets.iter().filter_map(key) {
         let expected = base64(&digest(Algorithm::Sha256, &key, &parts));
         for entry in signatures.split(' ').take(MOST_SIGNATURES) {
-            matches |= entry.split_once(',').is_some_and(|(version, value)| version == "v1" && same(value, &expected));
+            matches |= entry
+                .split_once(',')
+                .is_some_and(|(version, value)| version == "v1" && same(value, &expected));
         }
     }
     if matches {
