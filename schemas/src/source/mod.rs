@@ -5,6 +5,7 @@ mod auth;
 mod evaluate;
 mod load;
 mod model;
+mod published;
 mod read;
 mod read_auth;
 mod read_rule;
@@ -14,4 +15,5 @@ pub use auth::{Algorithm, Auth, DEFAULT_TOLERANCE_SECONDS, DetailedScheme, Encod
 pub use evaluate::Reading;
 pub use load::assemble;
 pub use model::{Bag, OnDelete, Property, RESERVED_IDS, ROOTS, Rule, SourceDefinition};
+pub use published::source_schema;
 pub use shape::{Member, Mismatch, Shape};
