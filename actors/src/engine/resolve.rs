@@ -123,8 +123,10 @@ impl Core {
         owners.sort_unstable();
         owners.dedup();
         let mut candidates = Vec::with_capacity(owners.len());
-        let is_weak = |kind| matches!(kind, KeyKind::Anonymous | KeyKind::Provider);
-        let weak = found.iter().any(|item| is_weak(item.key.kind) && item.owner.is_some());
+        let weak = found.iter().any(|item| match item.key.kind {
+            KeyKind::Anonymous => item.owner.is_some(),
+            kind => kind == KeyKind::Provider,
+        });
         for owner in &owners {
             let (keys, first_seen_at) = if owners.len() > 1 || weak {
                 let state = self.view(*owner).await?;

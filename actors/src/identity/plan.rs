@@ -119,7 +119,7 @@ pub fn plan(found: &[Found], candidates: &[Candidate], policy: MergePolicy) -> P
                 _ if item.key.kind == KeyKind::Anonymous => contradicts(owner, &conflicts, found, candidates),
                 MergePolicy::Strong if called.is_none() => false,
                 MergePolicy::Strong | MergePolicy::Never => {
-                    let another_user = item.key.kind == KeyKind::Provider && names_a_new_user;
+                    let another_user = called.is_some() && names_a_new_user;
                     is_identified(&owner) && (another_user || owners.iter().any(is_identified))
                 }
             };
@@ -192,6 +192,7 @@ fn contradicts(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::Identity;
 
     fn key(kind: KeyKind, value: &str) -> IdentityKey {
         IdentityKey::new(kind, value).unwrap()
@@ -206,9 +207,27 @@ mod tests {
             b'e' => KeyKind::Email,
             b'V' | b'W' => KeyKind::Anonymous,
             b'D' => KeyKind::Discord,
+            _ if text.contains(':') => KeyKind::Provider,
             _ => KeyKind::External,
         };
         key(kind, text)
+    }
+
+    /// A call's keys: user ids are `A`, `B`, addresses `e1`, anonymous ids `V`, `W`, Discord ids `D`, provider keys
+    /// `stripe:c9`.
+    fn identity(call: &str) -> Identity {
+        let mut identity = Identity::default();
+        for key in call.split_whitespace().map(parse) {
+            let slot = match key.kind {
+                KeyKind::External => &mut identity.external,
+                KeyKind::Email => &mut identity.email,
+                KeyKind::Discord => &mut identity.discord,
+                KeyKind::Anonymous => &mut identity.anonymous,
+                KeyKind::Provider => &mut identity.provider,
+            };
+            assert!(slot.replace(key).is_none(), "{call}");
+        }
+        identity
     }
 
     fn check(scenario: &str, given: &[&str], call: &str, expected: (u128, &[u128], &str, usize)) {
@@ -233,15 +252,17 @@ mod tests {
                 first_seen_at: Timestamp(age),
             })
             .collect();
-        let mut found: Vec<Found> = call
-            .split_whitespace()
-            .map(parse)
+        let called = identity(call);
+        let found: Vec<Found> = called
+            .evidence()
             .map(|key| {
+                let key = key.into_owned();
                 let owner = candidates.iter().find(|c| c.keys.contains(&key)).map(|c| c.contact);
-                Found { key, owner, attaches: Attaches::Always }
+                let stands_in = called.stand_in().as_ref() == Some(&key);
+                let attaches = if stands_in { Attaches::IfNew } else { Attaches::Always };
+                Found { key, owner, attaches }
             })
             .collect();
-        found.sort_by_key(|f| f.key.kind);
         let plan = plan(&found, &candidates, policy);
         let unowned: Vec<String> = plan.unowned.iter().map(|k| k.value.to_string()).collect();
         assert_eq!(plan.contact, (expected.0 > 0).then(|| id(expected.0)), "{scenario}: contact");
@@ -294,6 +315,49 @@ mod tests {
         check("a new user id makes no second contact", &["A e1"], "B e1", (1, &[], "B", 0));
         check("weak evidence as ever", &["A V"], "B V", (0, &[], "B", 1));
         check("an address left out contradicts nobody", &["A e1", "B", "e2 V"], "B e1 V", (2, &[3], "", 1));
+    }
+
+    #[test]
+    fn ws_106_a_provider_key_its_id_as_external_id_and_the_address_in_this_order() {
+        check("nobody: created under the provider's id", &[], "stripe:c9 e1", (0, &[], "stripe:c9 e1 c9", 0));
+        check("SS-06: by the address", &["A e1"], "stripe:c9 e1", (1, &[], "stripe:c9", 0));
+        check("SS-06: then by the provider key", &["A e1 stripe:c9"], "stripe:c9", (1, &[], "", 0));
+        check("by its id as external id", &["c9"], "stripe:c9", (1, &[], "stripe:c9", 0));
+        check("before the address", &["B c9", "A e1"], "stripe:c9 e1", (1, &[], "stripe:c9", 1));
+        check(
+            "a second customer of one person",
+            &["A e1 stripe:c9"],
+            "stripe:c8 e1",
+            (1, &[], "stripe:c8", 0),
+        );
+        check("a new address", &["A e1 stripe:c9"], "stripe:c9 e2", (1, &[], "e2", 0));
+    }
+
+    #[test]
+    fn ws_106_a_provider_joins_no_two_users() {
+        check("another user's address", &["A stripe:c9", "B e1"], "stripe:c9 e1", (1, &[], "", 1));
+        check("whoever is older", &["B e1", "A stripe:c9"], "stripe:c9 e1", (2, &[], "", 1));
+        check("nobody's user id of its own", &["A stripe:c9", "e1"], "stripe:c9 e1", (1, &[2], "", 0));
+        // The provider's own messages may come in any order: first one without an address, then one with it.
+        check("its own contact", &["c9 stripe:c9", "A e1"], "stripe:c9 e1", (2, &[1], "", 0));
+        check("a twin from before", &["c9", "A e1"], "stripe:c9 e1", (2, &[1], "stripe:c9", 0));
+        let policy = |policy, expected| {
+            check_under(policy, "policy", &["A stripe:c9", "B e1"], "stripe:c9 e1", expected);
+        };
+        policy(MergePolicy::Never, (1, &[], "", 1));
+        policy(MergePolicy::Any, (1, &[2], "", 0));
+    }
+
+    #[test]
+    fn ws_106_a_user_id_given_to_the_provider_decides() {
+        check("its contact gets the key", &["A", "B e1"], "A stripe:c9", (1, &[], "stripe:c9", 0));
+        check("an unknown user", &[], "A stripe:c9", (0, &[], "A stripe:c9", 0));
+        check("the provider's contact joins", &["A", "c9 stripe:c9"], "A stripe:c9 e1", (1, &[2], "e1", 0));
+        check("or becomes the user", &["c9 stripe:c9"], "A stripe:c9", (1, &[], "A", 0));
+        check("another user keeps the key", &["A", "B stripe:c9"], "A stripe:c9", (1, &[], "", 1));
+        check("also if the first is unknown", &["B stripe:c9"], "A stripe:c9", (0, &[], "A", 1));
+        check("or the address", &["B e1"], "A stripe:c9 e1", (0, &[], "A stripe:c9", 1));
+        check("and the address", &["A", "B e1"], "A stripe:c9 e1", (1, &[], "stripe:c9", 1));
     }
 
     #[test]

@@ -19,4 +19,5 @@ mod preview;
 mod random;
 mod reaction_scenarios;
 mod schedules;
+mod sources;
 mod world;
