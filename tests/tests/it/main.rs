@@ -17,5 +17,6 @@ mod random;
 mod reactions;
 mod receiver;
 mod server;
+mod sources;
 mod torture;
 mod wire;
