@@ -13,6 +13,14 @@ pub(crate) fn client(request: &HttpRequest, trusted: &[IpNet]) -> Option<IpAddr>
     Some(behind(peer, hops.collect::<Vec<_>>().join(",").as_str(), trusted))
 }
 
+/// What counts as one client: an address, or the network of an IPv6 one, in which nobody has only one address.
+pub(crate) fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => IpAddr::V6((u128::from(address) >> 64 << 64).into()),
+    }
+}
+
 fn behind(peer: IpAddr, forwarded: &str, trusted: &[IpNet]) -> IpAddr {
     let is_trusted = |address: IpAddr| trusted.iter().any(|net| net.contains(&address));
     let mut client = peer;
@@ -41,5 +49,12 @@ mod tests {
         assert_eq!(client("::1", "2001:db8::1"), "2001:db8::1");
         assert_eq!(client("10.1.1.1", "1.2.3.4, unknown"), "10.1.1.1");
         assert_eq!(client("10.1.1.1", ""), "10.1.1.1");
+    }
+
+    #[test]
+    fn ws_95_a_client_s_ipv6_addresses_count_as_one() {
+        let network = |address: &str| network(address.parse().unwrap()).to_string();
+        assert_eq!(network("203.0.113.9"), "203.0.113.9");
+        assert_eq!(network("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
     }
 }

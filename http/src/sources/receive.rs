@@ -72,11 +72,11 @@ async fn answer(
     payload: Payload,
     now: Timestamp,
 ) -> Result<(Ending, HttpResponse), (&'static str, ApiError)> {
-    let client = address::client(request, &state.settings.trusted_proxies).map(|client| client.to_string());
-    let client = client.unwrap_or_default();
+    let client = address::client(request, &state.settings.trusted_proxies).map(address::network);
+    let client = client.map(|client| client.to_string()).unwrap_or_default();
     // Only failed verifications fill it (WS-95).
     state.failed_webhooks.check(&client, Instant::now()).map_err(|error| ("rate_limited", error))?;
-    let body = read(payload, state.settings.source_max_body).await.map_err(|error| ("body", error))?;
+    let body = read(payload, state.settings.source_max_body).await?;
     let headers = Headers::from(request.headers());
     let signed = Request { headers: &headers, body: &body, now };
     let verified = source.authenticate(signed).map_err(|refusal| {
@@ -110,11 +110,11 @@ async fn answer(
 }
 
 /// The body as it came, never decoded (WS-27).
-async fn read(payload: Payload, limit: usize) -> Result<Bytes, ApiError> {
+async fn read(payload: Payload, limit: usize) -> Result<Bytes, (&'static str, ApiError)> {
     match payload.to_bytes_limited(limit).await {
         Ok(Ok(body)) => Ok(body),
-        Ok(Err(_)) => Err(ApiError::BadRequest("The body could not be read".to_owned())),
-        Err(_) => Err(ApiError::TooLarge),
+        Ok(Err(_)) => Err(("body_unreadable", ApiError::BadRequest("The body could not be read".to_owned()))),
+        Err(_) => Err(("too_large", ApiError::TooLarge)),
     }
 }
 

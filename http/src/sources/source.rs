@@ -153,8 +153,8 @@ impl Source {
         if let (None, Some(id)) = (&event.idempotency_key, &verified.message_id) {
             event.idempotency_key = Some(format!("{}:{id}", self.id));
         }
-        // WS-51.
-        event.occurred_at = event.occurred_at.map(|at| at.min(now));
+        // WS-51. No callback tells of anything before 1970.
+        event.occurred_at = event.occurred_at.filter(|at| at.0 >= 0).map(|at| at.min(now));
         limits::check(&mut event).map_err(Refusal::Mismatch)?;
         let nobody = event.user_id.is_none() && event.email.is_none() && event.anonymous_id.is_none();
         Ok(if nobody { Meaning::Skipped("identity") } else { Meaning::Event(Box::new(event)) })

@@ -3,7 +3,10 @@
 use std::{convert::Infallible, path::Path};
 
 use actix_web::ResponseError as _;
-use mainspring_schemas::{Timestamp, source::OnDelete};
+use mainspring_schemas::{
+    Timestamp,
+    source::{OnDelete, assemble},
+};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -163,6 +166,45 @@ fn ws_20_only_match_sources_can_be_open() {
     assert_eq!(mounted, ["posthog"]);
     assert!(matches!(&notices[0], Notice::Open(id) if id.as_str() == "posthog"));
     assert_eq!(notices[1], Notice::NotMounted("WEBHOOK_ALLOW_UNAUTHENTICATED", "clerk".to_owned()));
+}
+
+/// The registry with one source of a file.
+fn defined(text: &str, environment: &Value) -> (Registry, Vec<Notice>) {
+    let (definitions, issues) = assemble([("s.yaml".to_owned(), text.to_owned())]);
+    assert!(issues.is_empty(), "{issues:?}");
+    let variable = |name: &str| environment.get(name).and_then(Value::as_str).map(str::to_owned);
+    let settings = RegistrySettings::default();
+    Registry::assemble(definitions, &settings, |name| Ok::<_, Infallible>(variable(name))).unwrap()
+}
+
+#[test]
+fn ws_40_a_source_of_a_file_replaces_the_preset_of_its_id() {
+    let text =
+        "source: stripe\nname: Ours\nauth: { type: match, env: OURS, header: x-s }\nevent: e\nuser_id: u\n";
+    let (registry, notices) = defined(text, &json!({"STRIPE_WEBHOOK_SECRET": "a"}));
+    let names: Vec<&str> = registry.iter().map(|source| source.name.as_str()).collect();
+    assert_eq!(names, ["Ours"]);
+    assert!(matches!(&notices[..], [Notice::NoSecret(id, env)] if id.as_str() == "stripe" && env == "OURS"));
+}
+
+#[test]
+fn ws_54_a_source_of_a_file_cannot_store_its_secret() {
+    let text = r#"
+source: own
+auth: { type: match, env: OWN, header: X-Own }
+event: "{{ headers['x-topic'] }}"
+user_id: "u{{ headers['x-own'] }}{{ headers.authorization }}{{ headers.cookie }}"
+"#;
+    let (registry, _) = defined(text, &json!({"OWN": "secret"}));
+    let headers: Headers =
+        [("X-Own", "secret"), ("Authorization", "Bearer b"), ("Cookie", "c"), ("X-Topic", "t")]
+            .into_iter()
+            .collect();
+    let request = Request { headers: &headers, body: b"{}", now: Timestamp(0) };
+    let source = registry.get("own").unwrap();
+    let verified = source.authenticate(request).unwrap();
+    let Ok(Meaning::Event(event)) = source.interpret(request, &verified) else { panic!() };
+    assert_eq!((event.event.as_str(), event.user_id.as_deref()), ("t", Some("u")));
 }
 
 #[test]
