@@ -115,6 +115,23 @@ async fn ss_06_everything_about_a_customer_lands_on_the_contact_that_has_the_add
 }
 
 #[actix::test]
+async fn ws_15_a_source_announces_no_contact_of_its_own() {
+    let world = World::new(T0);
+    let running = world.start(None).await;
+    let engine = &running.engine;
+    let mut call = stripe("cus_9", Some("a@example.com"), "contact.created");
+    for name in ["Ann", "Anna"] {
+        call.contact_properties.insert("name".to_owned(), name.into());
+        engine.ingest(call.clone()).await.unwrap();
+    }
+    let contact = engine.resolve("stripe:cus_9").await.unwrap().unwrap();
+    assert_eq!(view(engine, contact).await.contact.properties["name"], "Anna", "WS-14");
+    let announces = |event: &ContactEvent| matches!(event, ContactEvent::Announced(_));
+    assert!(!history(&**engine.log(), contact).await.iter().any(announces));
+    running.stop().await;
+}
+
+#[actix::test]
 async fn ss_07_a_visitor_that_a_source_tells_of_becomes_a_user() {
     let world = World::new(T0);
     let running = world.start(None).await;
