@@ -15,9 +15,6 @@ pub(crate) mod receive;
 pub mod registry;
 pub mod source;
 pub mod statistics;
-#[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "helpers of tests may stop a test")]
-mod vectors;
 pub mod verify;
 
 use actix_web::{HttpResponse, web};

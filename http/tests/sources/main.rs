@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests may stop a test")]
 
+mod events;
+mod requests;
 mod verification;
+mod world;
 
 use std::path::Path;
 
