@@ -182,3 +182,26 @@ fn endpoint(event: &EndpointEvent) -> String {
         EndpointEvent::TestRequested(_) => "a test was asked for".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use mainspring_schemas::{
+        SourceId, Timestamp,
+        event::contact::{EventRecorded, Source},
+    };
+
+    use super::*;
+
+    #[test]
+    fn ws_16_an_event_of_a_source_names_it() {
+        let told = |source| {
+            let (name, at) = ("invoice.paid".into(), Timestamp(0));
+            let properties = Properties::new();
+            let event = EventRecorded { name, occurred_at: at, at, properties, source, idempotency: None };
+            tell(&DomainEvent::Contact(ContactEvent::EventRecorded(event)))
+        };
+        let stripe = SourceId::new("stripe").unwrap();
+        assert_eq!(told(Source::Webhook(stripe)), "event invoice.paid from stripe");
+        assert_eq!(told(Source::Api), "event invoice.paid");
+    }
+}
