@@ -16,6 +16,7 @@ pub mod id;
 pub mod identity;
 pub mod outbound_event;
 pub mod properties;
+pub mod source;
 pub mod stream;
 pub mod time;
 

@@ -10,6 +10,7 @@ pub mod population;
 mod recovery;
 mod retention;
 mod secrets;
+pub mod sources;
 pub mod system;
 
 pub use data_dir::DataDir;

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::{error::ApiError, json::Members};
 
 /// Event names from outside that only the engine may use (HT-56, IG-40, IG-41).
-const RESERVED: [&str; 2] = ["bucket:", "journey:"];
+pub const RESERVED: [&str; 2] = ["bucket:", "journey:"];
 
 /// How far in the future an event may be dated, in milliseconds (DP-09).
 const FUTURE: i64 = 10 * 60_000;

@@ -20,5 +20,6 @@ mod receiver;
 mod redelivery;
 mod restoring;
 mod server;
+mod sources;
 mod torture;
 mod wire;
