@@ -44,6 +44,9 @@ impl Core {
                     return Ok(Some(due));
                 }
                 match self.erase_in_turn(*contact, Occasion::GraceEnded(now)).await {
+                    Ok(erased) if erased.position.is_some() => {
+                        tracing::info!(%contact, "erased: the grace of its deletion is over");
+                    }
                     Ok(_) => {}
                     // It stays so however often it is tried; the others must not wait for it.
                     Err(EngineError::State(reason)) => {

@@ -45,6 +45,9 @@ impl Core {
 
     /// A contact that was named in a look-up and whose survivor has yet to absorb it.
     pub(super) async fn half_met(&self, looked_up: &[LookedUp]) -> Result<Option<ContactId>, EngineError> {
+        if self.log().atomic_streams() {
+            return Ok(None);
+        }
         for item in looked_up {
             if let (Some(former), Some(owner)) = (item.former, item.found.owner)
                 && self.lacks(&*self.view(owner).await?, former)
