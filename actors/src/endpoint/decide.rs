@@ -24,8 +24,8 @@ const MASK: &str = "***";
 /// Most secrets that sign at once (OB-94).
 const MAX_SECRETS: usize = 3;
 
-/// A partial change; `Some(None)` clears.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// A partial change; `Some(None)` clears. Not for debug output: it holds credentials (OB-86).
+#[derive(Clone, Default, PartialEq)]
 pub struct EndpointPatch {
     /// Where to.
     pub url: Option<String>,

@@ -70,7 +70,7 @@ async fn ob_198_names_are_judged_here_whatever_the_proxy_would_do() {
 
 #[test]
 fn ob_198_an_unusable_proxy_is_a_start_up_error_that_does_not_repeat_it() {
-    for bad in ["proxy.internal", "socks5://proxy.internal", "http://:1"] {
+    for bad in ["proxy.lan", "socks5://proxy.lan", "http://:1"] {
         let variables = |name: &str| (name == "OUTBOUND_PROXY_URL").then(|| bad.to_owned());
         let problems = Settings::from_variables(variables).unwrap_err();
         assert_eq!((problems[0].variable, problems.len()), ("OUTBOUND_PROXY_URL", 1));

@@ -36,7 +36,7 @@ use uuid::Uuid;
 pub enum Entry {
     Enqueued(QueuedDelivery),
     Attempted(EndpointId, Attempted),
-    Discarded(EndpointId, DeliveryId),
+    Discarded(DeliveryId),
     Requeued(DeliveryId, Timestamp),
 }
 
@@ -74,7 +74,7 @@ impl State {
                     self.first.insert((endpoint, delivery.position, delivery.id), delivery);
                 }
                 Entry::Attempted(endpoint, attempted) => self.apply(position, endpoint, &attempted),
-                Entry::Discarded(_, id) => {
+                Entry::Discarded(id) => {
                     let (row, _) = self.take(id).expect("an end of a delivery that is not pending");
                     self.ended.insert(id, row);
                 }
@@ -369,7 +369,7 @@ impl World {
     /// Deliveries that were discarded, in log order.
     pub fn discarded(&self) -> Vec<DeliveryId> {
         let discarded = |entry: &Entry| match entry {
-            Entry::Discarded(_, delivery) => Some(*delivery),
+            Entry::Discarded(delivery) => Some(*delivery),
             _ => None,
         };
         self.state.lock().log.iter().filter_map(discarded).collect()
@@ -539,12 +539,12 @@ impl OutcomeLog for World {
 
     async fn discard(
         &self,
-        endpoint: EndpointId,
+        _: EndpointId,
         _: Timestamp,
         deliveries: &[DeliveryId],
     ) -> Result<Position, PortError> {
         self.refuse()?;
-        let appended = deliveries.iter().map(|id| self.append(|_| Entry::Discarded(endpoint, *id)));
+        let appended = deliveries.iter().map(|id| self.append(|_| Entry::Discarded(*id)));
         Ok(appended.last().expect("something to end"))
     }
 

@@ -91,6 +91,8 @@ async fn ob_86_no_file_and_no_line_shows_a_credential_and_deliveries_go_on_after
             if created.settings.headers["authorization"] == HEADER)
     });
     assert!(kept, "whoever has the keys can read it");
+    let shown = shown_by_the_stream_command(&site.data(), id);
+    assert!(!credentials.iter().any(|text| shown.contains(text)), "but is not shown it: {shown}");
     let server = site.start();
     server.delete(&path).await.expect(200);
     stop_and_search(server, &credentials);

@@ -10,8 +10,8 @@ use tokio::{
 
 use crate::http::{Message, read_message};
 
-/// The status of the answer to the n-th request, from 0.
-type Rule = dyn Fn(usize) -> u16 + Send + Sync;
+/// The status of the answer to a request, after those that arrived before.
+type Rule = dyn Fn(&[Arrival], &Message) -> u16 + Send + Sync;
 
 /// One request and how it was answered.
 #[derive(Clone, Debug)]
@@ -39,17 +39,27 @@ impl Receiver {
 
     /// Takes everything and answers with what it got.
     pub async fn echo() -> Self {
-        Self::listening(SocketAddr::from(([127, 0, 0, 1], 0)), |_| 200, true).await
+        Self::listening(SocketAddr::from(([127, 0, 0, 1], 0)), |_, _| 200, true).await
     }
 
     /// Listens at a given address.
     pub async fn at(address: SocketAddr, rule: impl Fn(usize) -> u16 + Send + Sync + 'static) -> Self {
-        Self::listening(address, rule, false).await
+        Self::listening(address, move |arrivals, _| rule(arrivals.len()), false).await
+    }
+
+    /// Fails the first attempt of the messages that `fails` chooses by their ids.
+    pub async fn failing_once(fails: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
+        let rule = move |arrivals: &[Arrival], request: &Message| {
+            let id = request.header("webhook-id");
+            let again = arrivals.iter().any(|arrival| arrival.request.header("webhook-id") == id);
+            if id.is_some_and(&fails) && !again { 500 } else { 200 }
+        };
+        Self::listening(SocketAddr::from(([127, 0, 0, 1], 0)), rule, false).await
     }
 
     async fn listening(
         address: SocketAddr,
-        rule: impl Fn(usize) -> u16 + Send + Sync + 'static,
+        rule: impl Fn(&[Arrival], &Message) -> u16 + Send + Sync + 'static,
         echoes: bool,
     ) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
@@ -87,7 +97,7 @@ async fn serve(
         let said = if echoes { request.body.clone() } else { Vec::new() };
         let status = {
             let mut arrivals = arrivals.lock();
-            let status = rule(arrivals.len());
+            let status = rule(&arrivals, &request);
             arrivals.push(Arrival { request, status });
             status
         };
