@@ -11,4 +11,5 @@ mod history;
 mod member_access;
 mod memberships;
 mod memory_log;
+mod redelivery;
 mod verifying;

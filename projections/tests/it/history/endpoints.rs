@@ -98,7 +98,7 @@ impl History {
     pub fn outcome(&mut self, id: DeliveryId, result: AttemptResult, repeat: bool) {
         let ModelDelivery { endpoint, attempts: made, requeues: now_requeues, .. } = self.deliveries[&id];
         // Now and then one that began before the newest requeue.
-        let requeues = if made % 3 == 1 { now_requeues.saturating_sub(1) } else { now_requeues };
+        let requeues = if made % 3 == 2 { now_requeues.saturating_sub(1) } else { now_requeues };
         let outrun = requeues < now_requeues;
         let attempt = if repeat { made.max(1) } else { made + 1 };
         let ok = result == AttemptResult::Delivered;
