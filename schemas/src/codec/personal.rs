@@ -4,6 +4,8 @@
 //! kind of thing happened, when, and to which bucket, stay or delivery. So every personal field has a serde default, and
 //! an erased event decodes like any other, with nothing in it that tells who it was.
 
+use std::ops::Range;
+
 /// The personal fields of an event type; `None` if the type is not known here.
 pub fn personal_fields(event_type: &str) -> Option<&'static [&'static str]> {
     Some(match event_type {
@@ -27,90 +29,133 @@ pub fn personal_fields(event_type: &str) -> Option<&'static [&'static str]> {
     })
 }
 
-/// An encoded event in two parts, each a map of its own.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Parts {
-    /// What anybody who holds the log may read.
-    pub open: Vec<u8>,
-    /// What only the contact's key opens; `None` if nothing of the event is personal.
-    pub personal: Option<Vec<u8>>,
-}
+/// Most personal fields of one event.
+const MOST: usize = 8;
 
 /// Bytes that are no map with text keys, which this program never writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the payload is no MessagePack map with named fields")]
 pub struct Malformed;
 
+/// An encoded event seen as two parts, each of which can be written as a map of its own; nothing is copied before that.
+#[derive(Debug)]
+pub struct Parts<'a> {
+    /// All fields, without the map's header.
+    entries: &'a [u8],
+    /// Where the personal ones are in `entries`, in ascending order.
+    personal: [Range<usize>; MOST],
+    /// How many there are of each part.
+    open_fields: usize,
+    personal_fields: usize,
+}
+
 /// Takes an encoded event apart.
 ///
 /// # Errors
 /// [`Malformed`] if `payload` is not what [`super::Encoded`] holds.
-pub fn split(payload: &[u8], personal: &[&str]) -> Result<Parts, Malformed> {
+pub fn split<'a>(payload: &'a [u8], personal: &[&str]) -> Result<Parts<'a>, Malformed> {
     let mut reader = Reader { rest: payload };
     let fields = reader.map_header()?;
-    let (mut open, mut sealed) = (Map::with_capacity(payload.len()), Map::with_capacity(payload.len()));
+    let entries = reader.rest;
+    let mut places = [const { 0..0 }; MOST];
+    let mut found = 0;
     for _ in 0..fields {
-        let start = reader.rest;
+        let start = entries.len() - reader.rest.len();
         let name = reader.text()?;
         reader.skip()?;
-        let entry = &start[..start.len() - reader.rest.len()];
-        if personal.iter().any(|field| field.as_bytes() == name) { &mut sealed } else { &mut open }
-            .push(entry);
+        if personal.iter().any(|field| field.as_bytes() == name) {
+            *places.get_mut(found).ok_or(Malformed)? = start..entries.len() - reader.rest.len();
+            found += 1;
+        }
     }
     if !reader.rest.is_empty() {
         return Err(Malformed);
     }
-    Ok(Parts { personal: (sealed.fields > 0).then(|| sealed.finish()), open: open.finish() })
+    Ok(Parts { entries, personal: places, open_fields: fields - found, personal_fields: found })
 }
 
-/// Puts an encoded event together again. The order of its fields may be another one, which decoding does not mind.
+impl Parts<'_> {
+    /// Whether anything of the event is personal.
+    pub fn has_personal(&self) -> bool {
+        self.personal_fields > 0
+    }
+
+    /// Bytes that both parts need together.
+    pub fn length(&self) -> usize {
+        Header::of(self.open_fields).length + Header::of(self.personal_fields).length + self.entries.len()
+    }
+
+    /// Appends the part that anybody who holds the log may read.
+    pub fn write_open(&self, target: &mut Vec<u8>) {
+        target.extend_from_slice(Header::of(self.open_fields).bytes());
+        let mut from = 0;
+        for place in self.places() {
+            target.extend_from_slice(&self.entries[from..place.start]);
+            from = place.end;
+        }
+        target.extend_from_slice(&self.entries[from..]);
+    }
+
+    /// The part that anybody who holds the log may read.
+    pub fn open(&self) -> Vec<u8> {
+        let mut open = Vec::with_capacity(self.length());
+        self.write_open(&mut open);
+        open
+    }
+
+    /// Appends the part that only the contact's key may open.
+    pub fn write_personal(&self, target: &mut Vec<u8>) {
+        target.extend_from_slice(Header::of(self.personal_fields).bytes());
+        for place in self.places() {
+            target.extend_from_slice(&self.entries[place.clone()]);
+        }
+    }
+
+    fn places(&self) -> &[Range<usize>] {
+        &self.personal[..self.personal_fields]
+    }
+}
+
+/// Puts an event together again, in place: `bytes[from..middle]` holds its open part, all from `middle` on the personal
+/// one. Returns where the whole event begins; it ends with `bytes`. The order of its fields may be another one than
+/// before it was taken apart, which decoding does not mind. One byte before `from` may be needed and overwritten.
 ///
 /// # Errors
 /// [`Malformed`] if a part is not what [`split`] made.
-pub fn join(open: &[u8], personal: &[u8]) -> Result<Vec<u8>, Malformed> {
-    let (mut left, mut right) = (Reader { rest: open }, Reader { rest: personal });
+pub fn join(bytes: &mut [u8], from: usize, middle: usize) -> Result<usize, Malformed> {
+    let (left, right) = bytes.split_at_checked(middle).ok_or(Malformed)?;
+    let (mut left, mut right) = (Reader { rest: left.get(from..).ok_or(Malformed)? }, Reader { rest: right });
     let fields = left.map_header()? + right.map_header()?;
-    let mut whole = Map::with_capacity(open.len() + personal.len());
-    whole.bytes.extend_from_slice(left.rest);
-    whole.bytes.extend_from_slice(right.rest);
-    whole.fields = fields;
-    Ok(whole.finish())
+    let (open, personal) = (middle - left.rest.len(), bytes.len() - right.rest.len());
+    // The open entries move up to the personal ones, and the common header goes right before them.
+    let entries = personal - (middle - open);
+    bytes.copy_within(open..middle, entries);
+    let header = Header::of(fields);
+    let start = entries.checked_sub(header.length).ok_or(Malformed)?;
+    bytes[start..entries].copy_from_slice(header.bytes());
+    Ok(start)
 }
 
-/// Room in front of a map's entries for the longest header that its number of fields may need.
-const HEADER: usize = 3;
-
-/// A map that grows entry by entry and gets its header last.
-struct Map {
-    fields: usize,
-    bytes: Vec<u8>,
+/// The header of a map.
+struct Header {
+    bytes: [u8; 3],
+    length: usize,
 }
 
-impl Map {
-    fn with_capacity(capacity: usize) -> Self {
-        let mut bytes = Vec::with_capacity(HEADER + capacity);
-        bytes.extend_from_slice(&[0; HEADER]);
-        Self { fields: 0, bytes }
-    }
-
-    fn push(&mut self, entry: &[u8]) {
-        self.fields += 1;
-        self.bytes.extend_from_slice(entry);
-    }
-
-    fn finish(mut self) -> Vec<u8> {
-        match u8::try_from(self.fields) {
-            Ok(few) if few < 16 => {
-                self.bytes[HEADER - 1] = 0x80 | few;
-                self.bytes.drain(..HEADER - 1);
-            }
+impl Header {
+    fn of(fields: usize) -> Self {
+        match u8::try_from(fields) {
+            Ok(few) if few < 16 => Self { bytes: [0x80 | few, 0, 0], length: 1 },
             _ => {
                 // No event has more fields than fit into sixteen bits.
-                let [high, low] = u16::try_from(self.fields).unwrap_or(u16::MAX).to_be_bytes();
-                self.bytes[..HEADER].copy_from_slice(&[0xde, high, low]);
+                let [high, low] = u16::try_from(fields).unwrap_or(u16::MAX).to_be_bytes();
+                Self { bytes: [0xde, high, low], length: 3 }
             }
         }
-        self.bytes
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
     }
 }
 
