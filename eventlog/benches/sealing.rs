@@ -1,4 +1,5 @@
-//! What sealing and opening one event cost, beside what encoding and decoding it cost anyway.
+//! What sealing and opening one event cost, beside what encoding and decoding it cost anyway, and beside what the cipher
+//! alone costs.
 //!
 //! ```text
 //! cargo bench -p mainspring-eventlog --bench sealing
@@ -26,6 +27,7 @@ use mainspring_schemas::{
     },
 };
 use parking_lot::Mutex;
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use uuid::Uuid;
 
 /// Records given per read, as projections read them.
@@ -145,6 +147,14 @@ fn sealing(criterion: &mut Criterion) {
     criterion.bench_function("decode an event", |bencher| {
         bencher.iter(|| {
             ContactEvent::decode(encoded.event_type, encoded.schema_version, black_box(&encoded.payload)).unwrap()
+        });
+    });
+    let cipher = UnboundKey::new(&AES_256_GCM, &[7; 32]).map(LessSafeKey::new).unwrap();
+    let mut bytes = encoded.payload.clone();
+    criterion.bench_function("cipher alone", |bencher| {
+        bencher.iter(|| {
+            let nonce = Nonce::assume_unique_for_key([1; NONCE_LEN]);
+            cipher.seal_in_place_separate_tag(nonce, Aad::empty(), black_box(&mut bytes)).unwrap()
         });
     });
     for (name, key) in [("clear", None), ("sealed", Some(key))] {
