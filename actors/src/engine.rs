@@ -8,6 +8,7 @@ mod history;
 mod preview;
 mod resolve;
 mod start;
+mod survivors;
 mod timeline;
 mod wakes;
 
@@ -26,6 +27,7 @@ use parking_lot::RwLock;
 use quick_cache::sync::Cache;
 use tokio::sync::oneshot;
 
+use self::survivors::Survivors;
 pub use self::{
     call::{Pending, Timing},
     delete::Deletion,
@@ -89,6 +91,8 @@ pub(crate) struct Core {
     pub rules: RwLock<Arc<Rules>>,
     pub population: Arc<dyn Population>,
     pub entropy: parking_lot::Mutex<Entropy>,
+    /// Who absorbed others while a pass over the contacts is on its way.
+    pub survivors: Arc<Survivors>,
     pub stopping: AtomicBool,
     /// Messages a shard had no room for.
     pub refused_calls: AtomicU64,

@@ -22,12 +22,27 @@ pub struct DwellSchedule {
     pub length: i64,
     /// Since when it decides: whatever is older falls due then, once (BK-135, BK-138, BK-201).
     pub since: Timestamp,
+    /// How stays catch up that are older.
+    pub catch_up: CatchUp,
+}
+
+/// How stays that were past the threshold of a schedule when it came fire for the first time (BK-138).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CatchUp {
+    /// All at the instant since which the schedule decides.
+    AtOnce,
+    /// Each at an instant of its own, which a pass over the contacts gives to it.
+    InTurn {
+        /// Whether the pass is on its way: who has no instant yet waits for one. Once it is through, who was overlooked
+        /// need not wait.
+        giving: bool,
+    },
 }
 
 impl DwellSchedule {
     fn new(schedule: &Schedule, since: Timestamp) -> Self {
         let (label, length) = (schedule.label(), schedule.length.millis());
-        Self { label, pace: schedule.pace, length, since }
+        Self { label, pace: schedule.pace, length, since, catch_up: CatchUp::AtOnce }
     }
 }
 

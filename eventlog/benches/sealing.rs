@@ -143,10 +143,12 @@ fn sealing(criterion: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let event = event();
     let encoded = event.encode().unwrap();
-    criterion.bench_function("encode an event", |bencher| bencher.iter(|| black_box(&event).encode().unwrap()));
+    criterion
+        .bench_function("encode an event", |bencher| bencher.iter(|| black_box(&event).encode().unwrap()));
     criterion.bench_function("decode an event", |bencher| {
         bencher.iter(|| {
-            ContactEvent::decode(encoded.event_type, encoded.schema_version, black_box(&encoded.payload)).unwrap()
+            ContactEvent::decode(encoded.event_type, encoded.schema_version, black_box(&encoded.payload))
+                .unwrap()
         });
     });
     let cipher = UnboundKey::new(&AES_256_GCM, &[7; 32]).map(LessSafeKey::new).unwrap();

@@ -8,11 +8,11 @@ use actix_web::{
     error::PayloadError,
     guard,
     http::header,
-    middleware::from_fn,
+    middleware::{Compress, from_fn},
     web::{self, Data, PayloadConfig},
 };
 
-use crate::{admin, auth::Plane, data, error::ApiError, headers::stamp, health, identify, state::AppState};
+use crate::{admin, auth::Plane, data, error::ApiError, headers::{leave_small, stamp}, health, identify, state::AppState};
 
 /// Idle connections outlive a load balancer's own patience (HT-44).
 const KEEP_ALIVE: Duration = Duration::from_secs(72);
@@ -83,6 +83,8 @@ pub fn serve(state: Data<AppState>, listener: TcpListener) -> std::io::Result<Se
             .app_data(state.clone())
             .app_data(PayloadConfig::new(max_body))
             .app_data(web::JsonConfig::default().limit(max_body))
+            .wrap(from_fn(leave_small))
+            .wrap(Compress::default())
             .wrap(from_fn(stamp))
             .wrap(actix_web::middleware::ErrorHandlers::new().default_handler_client(rewrite))
             .configure(configure)

@@ -6,7 +6,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests may stop a test")]
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{collections::BTreeSet, num::NonZeroU32, path::PathBuf};
 
 use mainspring_schemas::{
     BucketId, ContactId, DeliveryId, KeyId, RecordId, StayId, StreamName, Timestamp,
@@ -121,6 +121,15 @@ fn contact_events() -> Vec<ContactEvent> {
             epoch: 2,
             max_dwell_at: AT.plus(86_400_000),
         }),
+        ContactEvent::DwellPlanned(contact::DwellPlanned {
+            at: AT,
+            bucket: bucket.clone(),
+            stay: stay(),
+            epoch: 2,
+            label: "after-86400000".into(),
+            since: AT,
+            due: AT.plus(90_000),
+        }),
         ContactEvent::Reacted(contact::Reacted {
             at: AT,
             bucket: bucket.clone(),
@@ -162,6 +171,7 @@ fn contact_events() -> Vec<ContactEvent> {
                     max_dwell_at: None,
                     dwell_anchor_at: Some(AT),
                     dwelled: Vec::new(),
+                    dwell_plans: Vec::new(),
                 }),
                 ended_by_merge: false,
             }],
@@ -218,6 +228,12 @@ fn bucket_events() -> Vec<BucketEvent> {
             criteria_hash,
             processed: 1000,
             purpose: bucket::Purpose::Membership,
+        }),
+        BucketEvent::CatchUpPlanned(bucket::CatchUpPlanned {
+            at: AT,
+            first: AT.plus(5),
+            count: 30,
+            per_minute: NonZeroU32::new(10).unwrap(),
         }),
     ]
 }
@@ -386,6 +402,7 @@ fn later_fields() -> Vec<(&'static str, StreamName, DomainEvent, Encoded)> {
                     max_dwell_at: None,
                     dwell_anchor_at: None,
                     dwelled: vec![contact::Dwelled { label: "every-3600000".into(), ordinal: 6 }],
+                    dwell_plans: Vec::new(),
                 }),
                 ended_by_merge: false,
             }],

@@ -93,6 +93,7 @@ pub(super) fn standings(
                 max_dwell_at: stay.max_dwell_at,
                 dwell_anchor_at: stay.dwell_anchor_at,
                 dwelled: stay.dwelled.clone(),
+                dwell_plans: stay.dwell_plans.clone(),
             });
             if active.is_some() {
                 staying.push(standing.bucket.clone());

@@ -25,7 +25,7 @@ mod snapshot;
 mod state;
 
 pub use apply::{Meta, apply};
-pub use command::{Call, Command, Decision, EmailUpdate, Erasure, NewEvent, Outcome, Policy, Taken};
+pub use command::{Call, Command, Decision, EmailUpdate, Erasure, NewEvent, Outcome, Policy, Taken, Waiting};
 pub use decide::{Half, Turn, decide, take};
 pub(crate) use membership::{next_look, plan_looks};
 pub use occurrences::Occurrences;

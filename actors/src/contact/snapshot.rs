@@ -3,7 +3,7 @@
 use super::state::ContactState;
 
 /// Version of the encoding; a snapshot of another version is ignored.
-pub const SNAPSHOT_SCHEMA: u16 = 2;
+pub const SNAPSHOT_SCHEMA: u16 = 3;
 
 /// Encodes a state; `None` if it cannot be, which only costs time.
 pub fn to_snapshot(state: &ContactState) -> Option<Vec<u8>> {

@@ -192,6 +192,9 @@ impl Core {
             reply,
         })))?;
         let _ = in_line.await;
+        if !plan.losers.is_empty() {
+            self.survivors.add(contact);
+        }
         // Owners are remembered before the append is durable: whoever comes next is appended after it.
         for key in &*changing {
             self.directory.claimed(key, contact);

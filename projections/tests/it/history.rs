@@ -21,11 +21,14 @@ use mainspring_schemas::{
     definition::BucketDefinition,
     event::{
         BucketEvent, ContactEvent, DeliveryEvent, EndpointEvent, IdentityEvent,
-        bucket::{BackfillAdvanced, BackfillCompleted, BackfillStarted, Defined, Purpose, Retired, Switched},
+        bucket::{
+            BackfillAdvanced, BackfillCompleted, BackfillStarted, CatchUpPlanned, Defined, Purpose, Retired,
+            Switched,
+        },
         contact::{
             Absorbed, Announced, AttachedKey, BucketDeadline, BucketDwelled, BucketEntered, BucketLeft,
-            Created, Deleted, Erased, EventRecorded, KeysAttached, LeaveReason, Looked, MergedInto,
-            MovedStanding, MovedStay, PropertiesChanged, Reacted, ReactionOutcome, Seen, Source,
+            Created, Deleted, DwellPlanned, Erased, EventRecorded, KeysAttached, LeaveReason, Looked,
+            MergedInto, MovedStanding, MovedStay, PropertiesChanged, Reacted, ReactionOutcome, Seen, Source,
             TransitionSource, Via,
         },
         delivery::{AttemptResult, Attempted},
@@ -405,7 +408,16 @@ impl History {
             return;
         };
         let at = self.now();
-        let event = match spare % 3 {
+        let event = match spare % 4 {
+            3 => ContactEvent::DwellPlanned(DwellPlanned {
+                at,
+                bucket,
+                stay,
+                epoch,
+                label: "after-1000".into(),
+                since: at,
+                due: at.plus(700),
+            }),
             0 => ContactEvent::BucketDeadline(BucketDeadline {
                 at,
                 bucket,
@@ -484,6 +496,7 @@ impl History {
                     max_dwell_at: None,
                     dwell_anchor_at: None,
                     dwelled: Vec::new(),
+                    dwell_plans: Vec::new(),
                 }
             });
             let ended_by_merge = moving.is_some() && active.is_none();

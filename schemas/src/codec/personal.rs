@@ -18,6 +18,7 @@ pub fn personal_fields(event_type: &str) -> Option<&'static [&'static str]> {
         "contact.absorbed" => &["keys", "properties", "occurrences", "idempotency"],
         "contact.seen"
         | "contact.bucket-deadline"
+        | "contact.dwell-planned"
         | "contact.reacted"
         | "contact.merged-into"
         | "contact.conflict"
