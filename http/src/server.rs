@@ -12,7 +12,15 @@ use actix_web::{
     web::{self, Data, PayloadConfig},
 };
 
-use crate::{admin, auth::Plane, data, error::ApiError, headers::{leave_small, stamp}, health, identify, state::AppState};
+use crate::{
+    admin,
+    auth::Plane,
+    data,
+    error::ApiError,
+    headers::{leave_small, stamp},
+    health, identify,
+    state::AppState,
+};
 
 /// Idle connections outlive a load balancer's own patience (HT-44).
 const KEEP_ALIVE: Duration = Duration::from_secs(72);

@@ -1,8 +1,8 @@
 //! Clocks that come with definitions, on a whole engine: quiet windows, schedules and ends that came later.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use mainspring_actors::{Engine, api::IngestCall};
+use mainspring_actors::{Engine, api::IngestCall, engine::Timing};
 use mainspring_eventlog::Recorded;
 use mainspring_schemas::{
     ContactId, StayId, Timestamp,
@@ -328,5 +328,62 @@ async fn what_a_reaction_does_stands_in_the_append_of_its_transition_and_names_i
     assert_eq!(outcome.position, effects.last().map(|record| record.position), "one append");
     let reacted = ContactEvent::decode("contact.reacted", 1, &effects[0].payload).unwrap();
     assert!(matches!(reacted, ContactEvent::Reacted(reacted) if reacted.transition == join.id));
+    running.stop().await;
+}
+
+/// How many dwells the largest append has, by the instants at which appends were decided.
+fn most_in_a_turn(all: &[Recorded]) -> usize {
+    let dwelled = all.iter().filter(|record| record.event_type == "contact.bucket-dwelled");
+    let mut turns: BTreeMap<Timestamp, usize> = BTreeMap::new();
+    dwelled.for_each(|record| *turns.entry(record.recorded_at).or_default() += 1);
+    turns.into_values().max().unwrap_or_default()
+}
+
+#[actix::test]
+async fn bk_132_a_long_gap_in_an_import_is_caught_up_in_turns_of_a_thousand_fires() {
+    let mut world = World::new(T0);
+    world.clock = TestClock::by_hand(T0);
+    let yaml = "\n  - {id: buyers, name: Buyers, enabled: true, maxDwell: 5d, criteria: {event: order}, \
+                reactions: [{on: dwell, every: 1m, do: [{track: {event: tick}}]}]}";
+    let running = world.start(Some(definitions(yaml))).await;
+    let engine = &running.engine;
+    built(engine).await;
+    let import = async |keys: &str, name: &str, at: i64| {
+        let call = IngestCall { occurred_at: Some(Timestamp(at)), ..event(keys, name) };
+        let timing = Timing { at: Some(Timestamp(at)), continuous: true };
+        engine.submit_ingest(call, timing).await.unwrap().ingested().await.unwrap().contact_id
+    };
+    let contact = import("u1", "order", T0 + HOUR).await;
+    import("u1", "other", T0 + HOUR + 9 * DAY).await;
+    let loser = import("e2", "order", T0 + 10 * DAY).await;
+    import("u1 e2", "other", T0 + 20 * DAY).await;
+    let all = records(&**engine.log()).await;
+    assert!(most_in_a_turn(&all) <= 1000, "{}", most_in_a_turn(&all));
+    assert!(most_in_a_turn(&all) > 900, "no more turns than need be");
+    let fires = fires(&all, "every-60000");
+    // The longest stay ends with the minute in which it would fire for the last time.
+    let minutes = u64::try_from(5 * DAY / MINUTE - 1).unwrap();
+    let expected = |from: i64| (1..=minutes).map(move |n| (Timestamp(from + n as i64 * MINUTE), n));
+    let found: Vec<_> = fires.iter().map(|(_, at, ordinal)| (*at, *ordinal)).collect();
+    let both: Vec<_> = expected(T0 + HOUR).chain(expected(T0 + 10 * DAY)).collect();
+    assert!(found == both, "each minute once, in order, up to the end of the stay");
+    let ticks = async |contact| {
+        let all = lines(engine, contact).await;
+        all.iter().filter(|line| line.ends_with(" tick")).count() as u64
+    };
+    assert_eq!((ticks(contact).await, ticks(loser).await), (minutes, minutes));
+    running.stop().await;
+
+    let running = world.start(None).await;
+    let another = IngestCall { occurred_at: Some(Timestamp(T0 + 30 * DAY)), ..event("u3", "order") };
+    let timing = Timing { at: Some(Timestamp(T0 + 30 * DAY)), continuous: true };
+    running.engine.submit_ingest(another, timing).await.unwrap().ingested().await.unwrap();
+    let before = records(&**running.engine.log()).await.len();
+    running.engine.advance(Timestamp(T0 + 40 * DAY), |_| {}).await.unwrap();
+    let all = records(&**running.engine.log()).await;
+    // The new member, and the survivor of the merge, whose bucket was touched by it.
+    assert_eq!(count(&all[before..], "contact.bucket-dwelled") as u64, 2 * minutes);
+    assert_eq!(count(&all[before..], "contact.bucket-left"), 2, "and the ends of the stays after them");
+    assert!(most_in_a_turn(&all[before..]) <= 1000);
     running.stop().await;
 }

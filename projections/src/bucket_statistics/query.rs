@@ -381,7 +381,8 @@ mod tests {
         for from in &near {
             for to in &near {
                 let Span { begin, days, end } = Span::new(Timestamp(*from), Timestamp(*to));
-                let mut covered = vec![(begin.first, begin.last), (days.0 * DAY, days.1 * DAY - 1), (end.first, end.last)];
+                let mut covered =
+                    vec![(begin.first, begin.last), (days.0 * DAY, days.1 * DAY - 1), (end.first, end.last)];
                 covered.retain(|(first, last)| first <= last);
                 let whole = covered.windows(2).all(|pair| pair[0].1 + 1 == pair[1].0);
                 assert!(whole, "{from} to {to}: {covered:?}");

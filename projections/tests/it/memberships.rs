@@ -134,7 +134,12 @@ fn bk_225_points_by_period_and_bk_226_overview() {
 }
 
 /// What counting the stays one by one gives.
-fn counted(stays: &[ModelStay], start: impl Fn(Timestamp) -> Timestamp, from: i64, to: i64) -> Vec<PeriodPoint> {
+fn counted(
+    stays: &[ModelStay],
+    start: impl Fn(Timestamp) -> Timestamp,
+    from: i64,
+    to: i64,
+) -> Vec<PeriodPoint> {
     let mut points: BTreeMap<Timestamp, (u64, u64)> = BTreeMap::new();
     for stay in stays.iter().filter(|stay| stay.bucket == bucket()) {
         if (from..=to).contains(&stay.entered_at.0) {
@@ -173,7 +178,7 @@ proptest! {
         let dir = tempfile::tempdir().unwrap();
         let mut history = History::default();
         history.define("lapsed", "h1");
-        (0..3).for_each(|_| drop(history.create(1)));
+        (0..3).for_each(|_| _ = history.create(1));
         for (who, wait) in visits {
             // Comes or goes, then time passes.
             history.enter(who, 1);

@@ -146,7 +146,8 @@ async fn read_chunks(stream: &mut (impl AsyncRead + Unpin), buffer: &mut Vec<u8>
             more(stream, buffer).await?;
             continue;
         };
-        let length = std::str::from_utf8(&buffer[..end]).ok().and_then(|hex| usize::from_str_radix(hex, 16).ok());
+        let length =
+            std::str::from_utf8(&buffer[..end]).ok().and_then(|hex| usize::from_str_radix(hex, 16).ok());
         let length = length.ok_or_else(|| malformed("chunk"))?;
         let (begin, next) = (end + 2, end + 2 + length + 2);
         while buffer.len() < next {
