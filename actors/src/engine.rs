@@ -11,6 +11,7 @@ mod preview;
 mod resolve;
 mod restore;
 mod start;
+mod survivors;
 mod timeline;
 mod wakes;
 
@@ -29,6 +30,7 @@ use parking_lot::RwLock;
 use quick_cache::sync::Cache;
 use tokio::sync::oneshot;
 
+use self::survivors::Survivors;
 pub use self::{
     call::{Pending, Timing},
     delete::Deletion,
@@ -95,6 +97,8 @@ pub(crate) struct Core {
     /// Whether the deleted are erased when their grace ends.
     pub erases_after_grace: bool,
     pub entropy: parking_lot::Mutex<Entropy>,
+    /// Who absorbed others while a pass over the contacts is on its way.
+    pub survivors: Arc<Survivors>,
     pub stopping: AtomicBool,
     /// Messages a shard had no room for.
     pub refused_calls: AtomicU64,

@@ -1,8 +1,8 @@
-//! Headers of every response: request id, security, cross-origin rules (HT-40..HT-42).
+//! Headers of every response: request id, security, cross-origin rules, what is worth compressing (HT-40..HT-43).
 
 use actix_web::{
     Error, HttpMessage, HttpResponse,
-    body::{BoxBody, MessageBody},
+    body::{BodySize, BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     http::{
         Method,
@@ -40,6 +40,24 @@ fn is_open(path: &str) -> bool {
     ["/v1/events", "/v1/contacts", "/v1/health", "/v1/t/"].iter().any(|open| path.starts_with(open))
 }
 
+/// Answers shorter than this, in bytes, are not compressed: that would cost more than it saves.
+const WORTH_COMPRESSING: u64 = 1024;
+
+/// The encoding that changes nothing.
+const IDENTITY: &str = "identity";
+
+/// Marks short answers as not to be compressed (HT-43); [`stamp`] takes the mark off again.
+pub(crate) async fn leave_small(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let mut response = next.call(request).await?;
+    if matches!(response.response().body().size(), BodySize::Sized(length) if length < WORTH_COMPRESSING) {
+        response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static(IDENTITY));
+    }
+    Ok(response)
+}
+
 /// Puts the headers on every response and answers preflights.
 pub(crate) async fn stamp(
     request: ServiceRequest,
@@ -60,6 +78,10 @@ pub(crate) async fn stamp(
     let mut response = next.call(request).await?.map_into_boxed_body();
     let budget = response.request().extensions().get::<Budget>().copied();
     let headers = response.headers_mut();
+    if headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding == IDENTITY) {
+        headers.remove(header::CONTENT_ENCODING);
+    }
+    headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
     if let Some(Budget { limit, remaining, reset }) = budget {
         headers.insert(HeaderName::from_static("x-ratelimit-limit"), HeaderValue::from(limit));
         headers.insert(HeaderName::from_static("x-ratelimit-remaining"), HeaderValue::from(remaining));

@@ -8,12 +8,18 @@ use actix_web::{
     error::PayloadError,
     guard,
     http::header,
-    middleware::from_fn,
+    middleware::{Compress, from_fn},
     web::{self, Data, PayloadConfig},
 };
 
 use crate::{
-    admin, auth::Plane, data, error::ApiError, headers::stamp, health, identify, sources, state::AppState,
+    admin,
+    auth::Plane,
+    data,
+    error::ApiError,
+    headers::{leave_small, stamp},
+    health, identify, sources,
+    state::AppState,
 };
 
 /// Idle connections outlive a load balancer's own patience (HT-44).
@@ -86,6 +92,8 @@ pub fn serve(state: Data<AppState>, listener: TcpListener) -> std::io::Result<Se
             .app_data(state.clone())
             .app_data(PayloadConfig::new(max_body))
             .app_data(web::JsonConfig::default().limit(max_body))
+            .wrap(from_fn(leave_small))
+            .wrap(Compress::default())
             .wrap(from_fn(stamp))
             .wrap(actix_web::middleware::ErrorHandlers::new().default_handler_client(rewrite))
             .configure(configure)

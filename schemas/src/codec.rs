@@ -118,6 +118,7 @@ family! { ContactEvent, "contact",
     "contact.bucket-left" => BucketLeft(contact::BucketLeft);
     "contact.bucket-dwelled" => BucketDwelled(contact::BucketDwelled);
     "contact.bucket-deadline" => BucketDeadline(contact::BucketDeadline);
+    "contact.dwell-planned" => DwellPlanned(contact::DwellPlanned);
     "contact.reacted" => Reacted(contact::Reacted);
     "contact.announced" => Announced(contact::Announced);
     "contact.merged-into" => MergedInto(contact::MergedInto);
@@ -136,6 +137,7 @@ family! { BucketEvent, "bucket",
     "bucket.fill-started" => BackfillStarted(bucket::BackfillStarted);
     "bucket.fill-advanced" => BackfillAdvanced(bucket::BackfillAdvanced);
     "bucket.fill-completed" => BackfillCompleted(bucket::BackfillCompleted);
+    "bucket.catch-up-planned" => CatchUpPlanned(bucket::CatchUpPlanned);
 }
 
 family! { IdentityEvent, "identity",

@@ -176,6 +176,15 @@ fn sb_57_what_a_reaction_lacks_or_has_too_much_is_an_error_with_its_place() {
             "error: reactions[0].do[0].send.name: the key `name` is missing",
         ),
         ("enter", "6:5: error: reactions[0]: must be a reaction, is a string"),
+        (
+            "{on: leave, exitOnLeave: true, do: [{track: {event: e}}]}",
+            "6:30: error: reactions[0].exitOnLeave: has no place in a `leave` reaction (only `enter` and `dwell` \
+             reactions can end when the contact leaves)",
+        ),
+        (
+            "{on: enter, exitOnLeave: 1, do: [{track: {event: e}}]}",
+            "6:30: error: reactions[0].exitOnLeave: must be true or false, is a number",
+        ),
     ] {
         let issues = refused(&format!("reactions:\n  - {reaction}\n"));
         assert!(issues.iter().any(|issue| issue.contains(expected)), "{reaction}: {issues:?}");
@@ -193,6 +202,49 @@ fn bk_134_a_schedule_beyond_max_dwell_is_a_warning() {
         "{}",
         issues[0]
     );
+}
+
+#[test]
+fn bk_125_enter_and_dwell_reactions_may_end_with_the_stay() {
+    let lines = "reactions:\n  - {on: enter, exitOnLeave: true, do: [{track: {event: e}}]}\n  \
+                 - {on: dwell, after: 1d, exitOnLeave: true, do: [{track: {event: e}}]}\n  \
+                 - {on: dwell, every: 1d, exitOnLeave: false, do: [{track: {event: e}}]}\n  \
+                 - {on: leave, do: [{track: {event: e}}]}\n";
+    let definition = definition(lines);
+    let flags: Vec<bool> = definition.reactions.iter().map(|reaction| reaction.exit_on_leave).collect();
+    assert_eq!(flags, [true, true, false, false]);
+    let text = serde_json::to_string(&definition).unwrap();
+    assert_eq!(text.matches("exitOnLeave").count(), 2, "shown where it is set: {text}");
+    assert_eq!(serde_json::from_str::<BucketDefinition>(&text).unwrap(), definition);
+}
+
+#[test]
+fn bk_138_catching_up_may_be_limited_to_a_whole_number_a_minute() {
+    let dwell = "reactions:\n  - {on: dwell, after: 1d, do: [{track: {event: e}}]}\n";
+    let limit = |value: &str| format!("dwellCatchUpPerMinute: {value}\n{dwell}");
+    assert_eq!(definition(dwell).dwell_catch_up_per_minute, None);
+    assert_eq!(definition(&limit("60")).dwell_catch_up_per_minute.map(u32::from), Some(60));
+    for (value, problem) in [
+        ("0", "must be a whole number from 1 to 4294967295"),
+        ("-1", "must be a whole number from 1 to 4294967295"),
+        ("1.5", "must be a whole number from 1 to 4294967295"),
+        ("4294967296", "must be a whole number from 1 to 4294967295"),
+        ("many", "must be a number, is a string"),
+    ] {
+        let issues = refused(&limit(value));
+        assert_eq!(issues, [format!("b.yaml:5:24: error: dwellCatchUpPerMinute: {problem}")], "{value}");
+    }
+    let (definitions, issues) = load_file("b.yaml", &with("dwellCatchUpPerMinute: 5\n"));
+    assert_eq!((definitions.len(), issues.len()), (1, 1));
+    assert!(issues[0].to_string().ends_with("has no effect without a dwell reaction"), "{}", issues[0]);
+    let validator = jsonschema::validator_for(&bucket_schema()).unwrap();
+    for (value, valid) in [(json!(1), true), (json!(0), false), (json!(1.5), false), (json!("1"), false)] {
+        let definition = json!({
+            "id": "vip", "name": "Vip", "enabled": true, "criteria": {"prop": "plan", "eq": "vip"},
+            "dwellCatchUpPerMinute": value,
+        });
+        assert_eq!(validator.is_valid(&definition), valid, "{value}");
+    }
 }
 
 #[test]

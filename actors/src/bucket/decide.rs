@@ -11,13 +11,15 @@ use mainspring_schemas::{
 
 use super::state::BucketState;
 
-/// Whether members must be looked at again because clocks came that they do not know: a dwell schedule (BK-138), or a
-/// longest stay where there was none (BK-142).
+/// Whether members must be looked at again because clocks came that they do not know: a dwell schedule, or another pace
+/// of catching up with one (BK-138), or a longest stay where there was none (BK-142).
 fn adds_clocks(state: &BucketState, definition: &BucketDefinition) -> bool {
     let Some(before) = &state.definition else { return false };
     let is_new = |label| before.schedules().all(|known| known.label() != label);
     let schedule_came = definition.schedules().any(|schedule| is_new(schedule.label()));
-    schedule_came || (before.max_dwell.is_none() && definition.max_dwell.is_some())
+    let paced_otherwise = before.dwell_catch_up_per_minute != definition.dwell_catch_up_per_minute
+        && definition.schedules().next().is_some();
+    schedule_came || paced_otherwise || (before.max_dwell.is_none() && definition.max_dwell.is_some())
 }
 
 /// The event that brings `state` to what the files say; `None` if it is there already.

@@ -5,17 +5,17 @@
 use std::sync::Arc;
 
 use mainspring_schemas::{
-    ContactId, Timestamp,
+    BucketId, ContactId, Timestamp,
     event::{
         BucketEvent,
         bucket::{BackfillAdvanced, BackfillCompleted, BackfillStarted},
     },
 };
 
-use super::{actor::Tell, service::Due};
+use super::{actor::Tell, catch_up::give_turns, service::Due};
 use crate::{
     api::EngineError,
-    contact::Command,
+    contact::{Command, Outcome, Waiting},
     engine::Core,
     population::PopulationError,
     shard::{Decide, Verb},
@@ -38,6 +38,7 @@ pub(super) async fn fill(core: &Arc<Core>, buckets: &[Due]) -> Result<(), FillEr
     let newest = buckets.iter().map(|due| due.entry.state.read().revision).max().unwrap_or_default();
     core.population.reached(newest).await?;
     let total = core.population.contacts().await?;
+    let mut merges = core.survivors.watch();
     for due in buckets {
         if due.entry.state.read().pass(due.purpose).is_none() {
             due.tell(due.started(core.now(), total)).await?;
@@ -48,11 +49,14 @@ pub(super) async fn fill(core: &Arc<Core>, buckets: &[Due]) -> Result<(), FillEr
     // The bucket that got least far decides where the pass goes on; looking twice changes nothing.
     let resume =
         |due: &Due| due.entry.state.read().pass(due.purpose).map(|pass| (pass.cursor, pass.processed));
-    let (mut cursor, mut processed) = buckets.iter().filter_map(resume).min().unwrap_or_default();
+    // Who merged before a restart is not known: a pass that gives turns begins anew, and passes by whoever has one.
+    let gives_turns = buckets.iter().any(Due::gives_turns);
+    let resumed = buckets.iter().filter_map(resume).min().filter(|_| !gives_turns);
+    let (mut cursor, mut processed) = resumed.unwrap_or_default();
     loop {
         let chunk = core.population.contacts_after(cursor, CHUNK).await?;
         let Some(last) = chunk.last().copied() else { break };
-        meet(core, &chunk).await?;
+        give_turns(core, buckets, meet(core, &chunk).await?).await?;
         processed += chunk.len() as u64;
         cursor = Some(last);
         let mut wanted = false;
@@ -64,6 +68,13 @@ pub(super) async fn fill(core: &Arc<Core>, buckets: &[Due]) -> Result<(), FillEr
         }
         tracing::info!(buckets = buckets.len(), processed, total, "back-fill");
     }
+    loop {
+        let survivors = merges.news();
+        if survivors.is_empty() {
+            break;
+        }
+        give_turns(core, buckets, meet(core, &survivors).await?).await?;
+    }
     for due in buckets {
         due.tell(due.completed(core.now(), processed)).await?;
     }
@@ -71,8 +82,13 @@ pub(super) async fn fill(core: &Arc<Core>, buckets: &[Due]) -> Result<(), FillEr
 }
 
 impl Due {
+    /// The bucket's id.
+    pub(super) fn bucket(&self) -> Option<BucketId> {
+        self.entry.state.read().definition.as_ref().map(|definition| definition.id.clone())
+    }
+
     /// Records a step, and says whether the bucket still wants this pass.
-    async fn tell(&self, step: BucketEvent) -> Result<bool, EngineError> {
+    pub(super) async fn tell(&self, step: BucketEvent) -> Result<bool, EngineError> {
         self.entry.tell(Tell::Step { purpose: self.purpose, asked: self.asked, step }).await
     }
 
@@ -96,7 +112,8 @@ impl Due {
     }
 }
 
-async fn meet(core: &Core, contacts: &[ContactId]) -> Result<(), EngineError> {
+/// Lets contacts look; answers what of it they wait for, those who do.
+async fn meet(core: &Core, contacts: &[ContactId]) -> Result<Vec<(ContactId, Vec<Waiting>)>, EngineError> {
     let mut answers = Vec::with_capacity(contacts.len());
     for contact in contacts {
         let meet = || {
@@ -105,8 +122,13 @@ async fn meet(core: &Core, contacts: &[ContactId]) -> Result<(), EngineError> {
         };
         answers.push(core.send_patiently(meet).await?);
     }
-    for answer in answers {
-        Core::answer(answer).await?;
+    let mut all = Vec::new();
+    for (contact, answer) in contacts.iter().zip(answers) {
+        if let Outcome::Looked { waiting } = Core::answer(answer).await?.outcome
+            && !waiting.is_empty()
+        {
+            all.push((*contact, waiting));
+        }
     }
-    Ok(())
+    Ok(all)
 }

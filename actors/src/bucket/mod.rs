@@ -1,6 +1,7 @@
 //! Buckets: definitions through time, switches, back-fills. Members are a matter of the contacts.
 
 mod actor;
+mod catch_up;
 mod decide;
 mod fill;
 mod service;

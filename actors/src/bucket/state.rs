@@ -1,6 +1,6 @@
 //! What is true about one bucket, and how each event changes it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc};
 
 use compact_str::CompactString;
 use mainspring_eventlog::Position;
@@ -13,7 +13,7 @@ use mainspring_schemas::{
     },
 };
 
-use crate::rules::Rule;
+use crate::rules::{CatchUp, Rule};
 
 /// A pass over all contacts, running or through.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -66,6 +66,8 @@ pub struct BucketState {
     pub max_dwell_since: Option<Timestamp>,
     /// The newest pass that plans the clocks of members.
     pub replan: Option<Asked>,
+    /// The first instant at which no member is to catch up yet (BK-138).
+    pub caught_up_at: Timestamp,
     /// When anything last changed.
     pub updated_at: Timestamp,
     /// Position of its newest record that changes the rules.
@@ -114,6 +116,10 @@ impl BucketState {
     pub fn rule(&self) -> Option<Rule> {
         let definition = self.definition.clone().filter(|_| !self.retired)?;
         let (position, at) = self.activated?;
+        let catch_up = match definition.dwell_catch_up_per_minute {
+            Some(_) => CatchUp::InTurn { giving: self.pass_due().is_some() },
+            None => CatchUp::AtOnce,
+        };
         let mut rule = Rule::new(definition, self.enabled(), position, at);
         rule.max_dwell_since = self.max_dwell_since.unwrap_or(at);
         match self.opened_at {
@@ -122,10 +128,16 @@ impl BucketState {
                 for schedule in &mut rule.dwell {
                     let since = self.schedules.get(&schedule.label).copied();
                     schedule.since = since.unwrap_or_default().max(opened).max(at);
+                    schedule.catch_up = catch_up;
                 }
             }
         }
         Some(rule)
+    }
+
+    /// How many members may catch up within a minute, if that is limited.
+    pub fn catch_up_per_minute(&self) -> Option<NonZeroU32> {
+        self.definition.as_ref()?.dwell_catch_up_per_minute
     }
 
     fn activate(&mut self, position: Position, at: Timestamp) {
@@ -201,6 +213,13 @@ impl BucketState {
                 if completed.purpose == Purpose::Membership {
                     self.open(completed.at, position);
                 }
+                if self.catch_up_per_minute().is_some() {
+                    // Who was overlooked waits no longer.
+                    self.revision = position;
+                }
+            }
+            BucketEvent::CatchUpPlanned(planned) => {
+                self.caught_up_at = self.caught_up_at.max(planned.end());
             }
         }
     }

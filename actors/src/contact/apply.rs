@@ -4,7 +4,7 @@ use mainspring_eventlog::{Position, Version};
 use mainspring_schemas::{
     ContactId, RecordId, Timestamp,
     event::contact::{
-        Absorbed, AttachedKey, ContactEvent, EventRecorded, LeaveReason, MovedStanding, Source,
+        Absorbed, AttachedKey, ContactEvent, DwellPlan, EventRecorded, LeaveReason, MovedStanding, Source,
     },
     identity::IdentityKey,
     properties::Change,
@@ -73,6 +73,7 @@ pub fn apply(state: &mut ContactState, event: &ContactEvent, meta: Meta) {
                 max_dwell_at: entered.max_dwell_at,
                 dwell_anchor_at: entered.dwell_anchor_at,
                 dwelled: Vec::new(),
+                dwell_plans: Vec::new(),
             });
         }
         ContactEvent::BucketLeft(left) => {
@@ -89,6 +90,12 @@ pub fn apply(state: &mut ContactState, event: &ContactEvent, meta: Meta) {
         ContactEvent::BucketDeadline(deadline) => {
             if let Some(stay) = state.stay_mut(&deadline.bucket, deadline.stay) {
                 stay.max_dwell_at = Some(deadline.max_dwell_at);
+            }
+        }
+        ContactEvent::DwellPlanned(planned) => {
+            if let Some(stay) = state.stay_mut(&planned.bucket, planned.stay) {
+                let (label, since, due) = (planned.label.clone(), planned.since, planned.due);
+                stay.plan_dwell(DwellPlan { label, since, due });
             }
         }
         ContactEvent::Absorbed(absorbed) => absorb(state, absorbed),
@@ -197,6 +204,7 @@ fn unite(standing: &mut Standing, moved: &MovedStanding, at: Timestamp, survivor
                 max_dwell_at: stay.max_dwell_at,
                 dwell_anchor_at: stay.dwell_anchor_at,
                 dwelled: stay.dwelled.clone(),
+                dwell_plans: stay.dwell_plans.clone(),
             });
         }
         _ if moved.ended_by_merge => {

@@ -144,6 +144,16 @@ pub struct Erasure {
     pub former: Vec<ContactId>,
 }
 
+/// A dwell schedule that came when a stay was past its threshold, and with which the stay may not catch up before it is
+/// given an instant (BK-138).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// The schedule's bucket.
+    pub bucket: BucketId,
+    /// The schedule.
+    pub label: CompactString,
+}
+
 /// What a contact can be asked to decide.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
@@ -155,6 +165,8 @@ pub enum Command {
     Meet,
     /// Absorb a contact that says it is part of this one (MC-43). Nothing happens if it was absorbed.
     Absorb(Box<Taken>),
+    /// Catch up with dwell schedules at these instants, if it still waits for them (BK-138).
+    CatchUp(Vec<(Waiting, Timestamp)>),
     /// Delete it (CT-70).
     Delete,
     /// Erase the person (GD-03), also one who is deleted already.
@@ -193,7 +205,10 @@ pub enum Outcome {
     /// A limit refuses the call; nothing happened.
     Refused(&'static str),
     /// A turn without a caller is over.
-    Looked,
+    Looked {
+        /// What stays wait for, if definitions were to be looked at.
+        waiting: Vec<Waiting>,
+    },
     /// It is deleted.
     Deleted,
     /// It lives again.

@@ -86,7 +86,16 @@ pub fn decide(
             Some(kind) => (Outcome::Full(kind), Some(call)),
             None => (progress.call(*call), None),
         },
-        (None, Command::Wake | Command::Meet) => (progress.look(), None),
+        (None, Command::Wake) => (progress.look(), None),
+        (None, Command::Meet) => {
+            progress.look();
+            (Outcome::Looked { waiting: progress.waiting() }, None)
+        }
+        (None, Command::CatchUp(turns)) => {
+            progress.meet();
+            progress.plan_dwells(turns);
+            (progress.look(), None)
+        }
         (None, Command::Absorb(taken)) => (progress.absorb_late(*taken), None),
         (None, Command::Delete) => (progress.delete(), None),
         (None, Command::Erase(erasure)) => (progress.erase(erasure), None),
@@ -302,7 +311,7 @@ impl Progress<'_> {
         if self.events.is_empty() && self.state.wake_at() != self.state.recorded_wake {
             self.emit(ContactEvent::Looked(Looked { at: self.turn.now }));
         }
-        Outcome::Looked
+        Outcome::Looked { waiting: Vec::new() }
     }
 
     pub(super) fn end_stay(

@@ -3,21 +3,26 @@
 //! The clock of a stay runs on a grid: the k-th fire of a schedule of length D is due at clock + k * D, however late the
 //! one before was. What fell due is decided at its own instant on the data's own clock. A live engine that was late
 //! fires once, with the newest k, after all leaves and after the event that woke it (BK-132, BK-155).
+//!
+//! A stay may be past the threshold of a schedule when that comes. It catches up with one fire: at once, or, if its bucket
+//! says `dwellCatchUpPerMinute`, at an instant of its own that the pass over the contacts gives to it. Until then the
+//! schedule rests; from then on it keeps to the grid (BK-138).
 
 use mainspring_schemas::{
     Timestamp,
     definition::Pace,
-    event::contact::{BucketDeadline, BucketDwelled, ContactEvent, TransitionSource},
+    event::contact::{BucketDeadline, BucketDwelled, ContactEvent, DwellPlanned, TransitionSource},
     identity::KeyKind,
 };
 
 use super::{
     agenda::Subject,
+    command::Waiting,
     decide::Progress,
     reaction::{Occasion, Transition},
-    state::Stay,
+    state::{ContactState, Fate, Stay},
 };
-use crate::rules::{DwellSchedule, Rule};
+use crate::rules::{CatchUp, DwellSchedule, Rule, Rules};
 
 /// A fire of a schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,18 +34,45 @@ struct Fire {
 }
 
 /// When the clock of a stay has passed `ordinal` lengths; `None` if that is beyond the end of time.
-fn instant(schedule: &DwellSchedule, stay: &Stay, ordinal: u64) -> Option<Timestamp> {
+fn passed(schedule: &DwellSchedule, stay: &Stay, ordinal: u64) -> Option<Timestamp> {
     let passed = i64::try_from(ordinal).ok()?.checked_mul(schedule.length)?;
-    Some(Timestamp(stay.dwell_clock().0.checked_add(passed)?).max(schedule.since))
+    Some(Timestamp(stay.dwell_clock().0.checked_add(passed)?))
+}
+
+/// The ordinal of the next fire; `None` if there is none any more.
+fn next_ordinal(schedule: &DwellSchedule, stay: &Stay) -> Option<u64> {
+    let last = stay.last_dwell(&schedule.label);
+    if schedule.pace == Pace::After && last > 0 { None } else { last.checked_add(1) }
+}
+
+/// Whether the next fire is one that the schedule came too late for.
+fn is_behind(schedule: &DwellSchedule, stay: &Stay) -> bool {
+    let next = next_ordinal(schedule, stay).and_then(|ordinal| passed(schedule, stay, ordinal));
+    next.is_some_and(|at| at < schedule.since)
+}
+
+/// Whether a stay must be given an instant before it can catch up.
+fn is_waiting(schedule: &DwellSchedule, stay: &Stay) -> bool {
+    schedule.catch_up == (CatchUp::InTurn { giving: true })
+        && is_behind(schedule, stay)
+        && stay.planned_dwell(&schedule.label, schedule.since).is_none()
+}
+
+/// The first instant at which a schedule may fire in a stay.
+fn floor(schedule: &DwellSchedule, stay: &Stay) -> Timestamp {
+    let planned = match schedule.catch_up {
+        CatchUp::AtOnce => None,
+        CatchUp::InTurn { .. } => stay.planned_dwell(&schedule.label, schedule.since),
+    };
+    planned.unwrap_or(schedule.since)
 }
 
 /// When a schedule fires next in a stay. Never at the end of the stay or later: the leave wins (BK-134).
 fn next_fire(schedule: &DwellSchedule, stay: &Stay) -> Option<Timestamp> {
-    let last = stay.last_dwell(&schedule.label);
-    if schedule.pace == Pace::After && last > 0 {
+    if is_waiting(schedule, stay) {
         return None;
     }
-    let at = instant(schedule, stay, last.checked_add(1)?)?;
+    let at = passed(schedule, stay, next_ordinal(schedule, stay)?)?.max(floor(schedule, stay));
     stay.max_dwell_at.is_none_or(|end| at < end).then_some(at)
 }
 
@@ -51,7 +83,23 @@ fn due(schedule: &DwellSchedule, stay: &Stay, now: Timestamp) -> Option<Fire> {
         Pace::After => 1,
         Pace::Every => u64::try_from(now.since(stay.dwell_clock()) / schedule.length).ok()?,
     };
-    Some(Fire { at: instant(schedule, stay, ordinal)?, ordinal })
+    Some(Fire { at: passed(schedule, stay, ordinal)?.max(floor(schedule, stay)), ordinal })
+}
+
+/// Where a turn at `now` must be preceded by another one, on the data's own clock: a short schedule may have fallen due
+/// thousands of times since the contact was decided last, and one append must not grow without bound.
+pub fn stop_before(state: &ContactState, rules: &Rules, now: Timestamp) -> Option<Timestamp> {
+    let gap = rules.longest_gap.filter(|_| state.fate == Fate::Live)?;
+    let from = if state.agenda_revision == Some(rules.revision) {
+        // Nothing happens before the next look.
+        state.agenda.first()?.max(state.settled)
+    } else {
+        // Definitions that it has not met are met at their activation at the earliest.
+        let unmet = rules.rules.iter().filter(|rule| rule.activated_position > state.definitions);
+        unmet.map(|rule| rule.activated_at).max().unwrap_or_default().max(state.settled)
+    };
+    let stop = from.plus(gap);
+    (stop < now).then_some(stop)
 }
 
 /// When a stay dwells next by any schedule of its bucket.
@@ -102,6 +150,43 @@ impl Progress<'_> {
         self.state.agenda.plan(index, rule.bucket(), Subject::Dwell, at);
     }
 
+    /// What the stays wait for, in definition order.
+    pub(super) fn waiting(&self) -> Vec<Waiting> {
+        let enabled = self.turn.rules.rules.iter().filter(|rule| rule.enabled);
+        let staying = enabled.filter_map(|rule| Some((rule, self.state.stay(rule.bucket())?)));
+        let waiting = staying.flat_map(|(rule, stay)| {
+            let schedules = rule.dwell.iter().filter(|schedule| is_waiting(schedule, stay));
+            schedules.map(|schedule| Waiting { bucket: rule.bucket().clone(), label: schedule.label.clone() })
+        });
+        waiting.collect()
+    }
+
+    /// Notes when stays catch up that still wait for it.
+    pub(super) fn plan_dwells(&mut self, turns: Vec<(Waiting, Timestamp)>) {
+        for (Waiting { bucket, label }, due) in turns {
+            let mut rules = (0_u32..).zip(&self.turn.rules.rules);
+            let rule = rules.find(|(_, rule)| rule.enabled && *rule.bucket() == bucket);
+            let Some((index, rule)) = rule else { continue };
+            let schedule = rule.dwell.iter().find(|schedule| schedule.label == label);
+            let Some((schedule, stay)) = schedule.zip(self.state.stay(&bucket)) else { continue };
+            if !is_waiting(schedule, stay) {
+                continue;
+            }
+            let (at, since) = (self.turn.now, schedule.since);
+            let (stay, epoch) = (stay.id, stay.epoch);
+            self.emit(ContactEvent::DwellPlanned(DwellPlanned {
+                at,
+                bucket,
+                stay,
+                epoch,
+                label,
+                since,
+                due,
+            }));
+            self.replan_dwell(index, rule);
+        }
+    }
+
     fn fire(&mut self, rule: &Rule, schedule: &DwellSchedule, now: Timestamp) {
         // A reaction to an earlier fire may have ended the stay.
         let Some(stay) = self.state.stay(rule.bucket()) else { return };
@@ -147,13 +232,17 @@ impl Progress<'_> {
 
 #[cfg(test)]
 mod tests {
-    use mainspring_schemas::{BucketId, ContactId, StayId, event::contact::Dwelled};
+    use mainspring_schemas::{
+        BucketId, ContactId, StayId,
+        event::contact::{DwellPlan, Dwelled},
+    };
     use uuid::Uuid;
 
     use super::*;
 
     fn schedule(pace: Pace, length: i64, since: i64) -> DwellSchedule {
-        DwellSchedule { label: "l".into(), pace, length, since: Timestamp(since) }
+        let catch_up = CatchUp::AtOnce;
+        DwellSchedule { label: "l".into(), pace, length, since: Timestamp(since), catch_up }
     }
 
     fn stay(entered: i64, fired: u64) -> Stay {
@@ -165,6 +254,7 @@ mod tests {
             max_dwell_at: None,
             dwell_anchor_at: None,
             dwelled: vec![Dwelled { label: "l".into(), ordinal: fired }],
+            dwell_plans: Vec::new(),
         }
     }
 
@@ -204,6 +294,35 @@ mod tests {
         assert_eq!(next_fire(&every, &stay(100, 0)), Some(Timestamp(135)));
         assert_eq!(due(&every, &stay(100, 0), Timestamp(135)), fire(135, 3));
         assert_eq!(next_fire(&every, &stay(100, 3)), Some(Timestamp(140)));
+    }
+
+    #[test]
+    fn bk_138_who_is_behind_waits_for_an_instant_and_keeps_the_grid_after_it() {
+        let giving =
+            |giving| DwellSchedule { catch_up: CatchUp::InTurn { giving }, ..schedule(Pace::Every, 10, 135) };
+        let mut behind = stay(100, 0);
+        assert!(is_waiting(&giving(true), &behind));
+        assert_eq!(
+            (next_fire(&giving(true), &behind), due(&giving(true), &behind, Timestamp(999))),
+            (None, None)
+        );
+        assert_eq!(next_fire(&giving(false), &behind), Some(Timestamp(135)), "overlooked");
+        behind.plan_dwell(DwellPlan { label: "l".into(), since: Timestamp(135), due: Timestamp(157) });
+        for giving in [giving(true), giving(false)] {
+            assert!(!is_waiting(&giving, &behind));
+            assert_eq!(next_fire(&giving, &behind), Some(Timestamp(157)));
+            assert_eq!(due(&giving, &behind, Timestamp(157)), fire(157, 5));
+        }
+        assert_eq!(
+            next_fire(&schedule(Pace::Every, 10, 135), &behind),
+            Some(Timestamp(135)),
+            "no limit any more"
+        );
+        let later = DwellSchedule { since: Timestamp(140), ..giving(true) };
+        assert!(is_waiting(&later, &behind), "a plan for another beginning is void");
+        behind.dwell(&"l".into(), 5);
+        assert_eq!(next_fire(&giving(true), &behind), Some(Timestamp(160)));
+        assert!(!is_waiting(&giving(true), &stay(130, 0)), "not past the threshold");
     }
 
     #[test]

@@ -94,6 +94,7 @@ pub(super) fn standings(
                 max_dwell_at: stay.max_dwell_at,
                 dwell_anchor_at: stay.dwell_anchor_at,
                 dwelled: stay.dwelled.clone(),
+                dwell_plans: stay.dwell_plans.clone(),
             });
             if active.is_some() {
                 staying.push(standing.bucket.clone());
@@ -113,7 +114,7 @@ impl Progress<'_> {
     /// The survivor's half of a merge whose other half came true before (MC-43).
     pub(super) fn absorb_late(&mut self, taken: Taken) -> Outcome {
         if self.state.aliases.contains(&taken.contact) {
-            return Outcome::Looked;
+            return Outcome::Looked { waiting: Vec::new() };
         }
         self.meet();
         self.settle(self.turn.continuous);
@@ -126,7 +127,7 @@ impl Progress<'_> {
         if self.turn.policy.announce_all {
             self.announce(CONTACT_UPDATED);
         }
-        Outcome::Looked
+        Outcome::Looked { waiting: Vec::new() }
     }
 
     /// Absorbs the losers of a call; adds the buckets that this touches.

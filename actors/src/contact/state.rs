@@ -6,7 +6,7 @@ use mainspring_schemas::{
     BucketId, ContactId, Properties, RecordId, SourceId, StayId, Timestamp,
     catalog::PublicContact,
     criteria::Facts,
-    event::contact::{Dwelled, LeaveReason, TransitionSource, Via},
+    event::contact::{DwellPlan, Dwelled, LeaveReason, TransitionSource, Via},
     identity::{IdentityKey, KeyKind},
 };
 use serde::{Deserialize, Serialize};
@@ -84,6 +84,8 @@ pub struct Stay {
     pub dwell_anchor_at: Option<Timestamp>,
     /// What each schedule fired last in it; schedules that did not fire are not there.
     pub dwelled: Vec<Dwelled>,
+    /// When it catches up with schedules that came later.
+    pub dwell_plans: Vec<DwellPlan>,
 }
 
 impl Stay {
@@ -95,6 +97,18 @@ impl Stay {
     /// The ordinal that a schedule fired last; 0 if it did not.
     pub fn last_dwell(&self, label: &str) -> u64 {
         self.dwelled.iter().find(|dwelled| dwelled.label == label).map_or(0, |dwelled| dwelled.ordinal)
+    }
+
+    /// The instant given to the stay to catch up with a schedule that decides since `since`.
+    pub fn planned_dwell(&self, label: &str, since: Timestamp) -> Option<Timestamp> {
+        let planned = self.dwell_plans.iter().find(|plan| plan.label == label && plan.since == since);
+        planned.map(|plan| plan.due)
+    }
+
+    /// A newer plan for a schedule takes the place of an older one.
+    pub(super) fn plan_dwell(&mut self, plan: DwellPlan) {
+        self.dwell_plans.retain(|known| known.label != plan.label);
+        self.dwell_plans.push(plan);
     }
 
     pub(super) fn dwell(&mut self, label: &CompactString, ordinal: u64) {

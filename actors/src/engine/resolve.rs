@@ -220,6 +220,9 @@ impl Core {
             }));
             let _ = settled.await;
         }
+        if !plan.losers.is_empty() {
+            self.survivors.add(contact);
+        }
         // Owners are remembered before the append is durable: whoever comes next is appended after it.
         for key in &*changing {
             self.directory.claimed(key, contact);

@@ -184,6 +184,7 @@ impl Engine {
             entropy: Mutex::new(Entropy::default()),
             stopping: AtomicBool::new(false),
             refused_calls: AtomicU64::new(0),
+            survivors: Arc::default(),
             refused_keys: AtomicU64::new(0),
             full_contacts: Cache::new(REPORTED_CONTACTS),
         });

@@ -113,10 +113,14 @@ impl Engine {
             after = due.last().copied();
             let mut answers = Vec::with_capacity(due.len());
             for (_, contact) in &due {
-                answers.push(self.wake(*contact, until)?);
+                answers.push((*contact, self.wake(*contact, until)?));
             }
-            for answer in answers {
-                Core::answer(answer).await.map_err(EngineError::from)?;
+            for (contact, answer) in answers {
+                let mut answer = Core::answer(answer).await.map_err(EngineError::from)?;
+                // One turn does only so much.
+                while answer.wake_at.is_some_and(|at| at <= until) {
+                    answer = Core::answer(self.wake(contact, until)?).await.map_err(EngineError::from)?;
+                }
                 looked += 1;
             }
             progress(looked);

@@ -48,6 +48,8 @@ pub(crate) struct Answer {
     pub entered: Vec<BucketId>,
     pub left: Vec<BucketId>,
     pub unused: Option<Box<Call>>,
+    /// When the contact must be looked at next.
+    pub wake_at: Option<Timestamp>,
     pub position: Option<Position>,
 }
 

@@ -36,7 +36,7 @@ use self::{
 };
 use crate::{
     clock::Clock,
-    contact::{self, Command, Half, Outcome, Policy, Turn, plan_looks},
+    contact::{self, Command, Half, Outcome, Policy, Turn, plan_looks, stop_before},
     entropy::Entropy,
     rules::Rules,
     writer::{Pledge, Stamp, contact_records},
@@ -204,8 +204,15 @@ impl Shard {
 
     fn decide(&mut self, decide: Decide) {
         let Decide { contact, command, also, at, continuous, trace, in_flight, decided, reply } = decide;
+        let mut now = at.unwrap_or_else(|| self.shared.clock.now());
+        if continuous && matches!(command, Command::Wake) {
+            // Whoever wakes it sees in the answer that there is more to do.
+            now = self.stop_before(contact, now).unwrap_or(now);
+        } else if continuous {
+            self.catch_up(contact, now);
+        }
         let Some(Slot::Live(entity)) = self.contacts.get_mut(&contact) else { return };
-        let now = at.unwrap_or_else(|| self.shared.clock.now()).max(entity.state.settled);
+        let now = now.max(entity.state.settled);
         let turn = Turn { contact, rules: &self.rules, policy: &self.shared.policy, now, continuous };
         entity.snapshot_if_long(&self.shared, contact);
         if let Err(error) = give_key(&self.shared, entity, &command) {
@@ -225,6 +232,7 @@ impl Shard {
             entered: decision.entered,
             left: decision.left,
             unused: decision.unused,
+            wake_at,
             position: None,
         };
         if decision.events.is_empty() {
@@ -291,11 +299,32 @@ impl Shard {
         });
     }
 
+    fn stop_before(&self, contact: ContactId, now: Timestamp) -> Option<Timestamp> {
+        match self.contacts.get(&contact) {
+            Some(Slot::Live(entity)) => stop_before(&entity.state, &self.rules, now),
+            _ => None,
+        }
+    }
+
+    /// Takes as many turns before the one at `now` as it needs to stay small.
+    fn catch_up(&mut self, contact: ContactId, now: Timestamp) {
+        let mut last = None;
+        while let Some(stop) = self.stop_before(contact, now).filter(|stop| Some(*stop) > last) {
+            let (wake, _) = Decide::of(contact, Command::Wake);
+            self.decide(Decide { at: Some(stop), continuous: true, ..wake });
+            last = Some(stop);
+        }
+    }
+
     /// The loser's half of a merge: from now on it answers for nobody.
     fn take(&mut self, take: TakeOut) {
         let TakeOut { contact, survivor, at, continuous, in_flight, reply } = take;
+        let now = at.unwrap_or_else(|| self.shared.clock.now());
+        if continuous {
+            self.catch_up(contact, now);
+        }
         let Some(Slot::Live(entity)) = self.contacts.get_mut(&contact) else { return };
-        let now = at.unwrap_or_else(|| self.shared.clock.now()).max(entity.state.settled);
+        let now = now.max(entity.state.settled);
         let expected = entity.state.version.map_or(Expected::NoStream, Expected::Version);
         let definitions = self.rules.revision;
         let turn = Turn { contact, rules: &self.rules, policy: &self.shared.policy, now, continuous };

@@ -1,9 +1,11 @@
 //! Clocks that come with definitions, on a whole engine: quiet windows, schedules and ends that came later.
 
-use mainspring_actors::{Engine, api::IngestCall};
+use std::collections::{BTreeMap, BTreeSet};
+
+use mainspring_actors::{Engine, api::IngestCall, engine::Timing};
 use mainspring_eventlog::Recorded;
 use mainspring_schemas::{
-    ContactId, Timestamp,
+    ContactId, StayId, Timestamp,
     event::{
         BucketEvent, ContactEvent,
         bucket::{BackfillCompleted, Purpose},
@@ -11,8 +13,8 @@ use mainspring_schemas::{
 };
 
 use crate::{
-    harness::{DAY, HOUR, T0, definitions, line},
-    world::{World, event, history, records},
+    harness::{DAY, HOUR, MINUTE, T0, definitions, line},
+    world::{TestClock, World, event, history, records},
 };
 
 /// More than one chunk of a pass.
@@ -136,6 +138,129 @@ async fn bk_138_a_schedule_added_later_fires_once_for_members_past_it() {
     running.stop().await;
 }
 
+/// Every fire of a schedule: whose stay, when, and its ordinal.
+fn fires(all: &[Recorded], label: &str) -> Vec<(StayId, Timestamp, u64)> {
+    let of_contact = all.iter().filter(|record| record.event_type == "contact.bucket-dwelled");
+    let decoded = of_contact.map(|record| ContactEvent::decode("contact.bucket-dwelled", 1, &record.payload));
+    decoded
+        .filter_map(|event| match event.unwrap() {
+            ContactEvent::BucketDwelled(event) if event.label == label => {
+                Some((event.stay, event.at, event.ordinal))
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+/// Whether no minute has more of the instants than allowed.
+fn keeps_to(per_minute: usize, instants: impl Iterator<Item = Timestamp>) -> bool {
+    let mut sorted: Vec<Timestamp> = instants.collect();
+    sorted.sort_unstable();
+    sorted.windows(per_minute + 1).all(|window| window[per_minute].since(window[0]) >= MINUTE)
+}
+
+#[actix::test]
+async fn bk_138_members_catch_up_at_no_more_than_so_many_a_minute_and_each_once() {
+    const PER_MINUTE: usize = 40;
+    let mut world = World::new(T0);
+    world.clock = TestClock::by_hand(T0);
+    // Some who never bought come first, so that a pass is with them first; buyers will become part of them.
+    let running = world.start(Some(Vec::new())).await;
+    for n in 0..20 {
+        running.engine.ingest(event(&format!("u-late{n}"), "other")).await.unwrap();
+    }
+    running.stop().await;
+    people(&world).await;
+    let running = world.start(Some(Vec::new())).await;
+    for n in 0..20 {
+        let bought = IngestCall {
+            occurred_at: Some(Timestamp(T0 - 30 * DAY)),
+            ..event(&format!("e-late{n}"), "order")
+        };
+        running.engine.ingest(bought).await.unwrap();
+    }
+    running.stop().await;
+    let running = world.start(Some(definitions(&buyers("")))).await;
+    built(&running.engine).await;
+    running.stop().await;
+    let since = T0 + DAY + 1234;
+    world.clock.set(since);
+    let both = format!(
+        ", dwellCatchUpPerMinute: {PER_MINUTE}, reactions: [{{on: dwell, after: 7d, do: [{{track: {{event: a}}}}]}}, \
+         {{on: dwell, every: 1d, do: [{{track: {{event: b}}}}]}}]"
+    );
+    let running = world.start(Some(definitions(&buyers(&both)))).await;
+    while count(&records(&**running.engine.log()).await, "contact.dwell-planned") == 0 {
+        tokio::task::yield_now().await;
+    }
+    running.stop().await;
+    // In the middle of the pass it ends; others act and merge while it goes on.
+    let running = world.start(None).await;
+    for n in 0..20 {
+        running.engine.ingest(event(&format!("u-late{n} e-late{n}"), "other")).await.unwrap();
+        running.engine.ingest(event(&format!("u{}", 30 * n), "other")).await.unwrap();
+    }
+    built(&running.engine).await;
+    let given = count(&records(&**running.engine.log()).await, "contact.dwell-planned");
+    // Restarts, and everybody but a few put aside meanwhile.
+    running.stop().await;
+    world.resident = 50;
+    let mut now = since;
+    let minutes = (2 * (PEOPLE + 20) / PER_MINUTE) as i64 + 30;
+    for minute in 0..minutes {
+        if minute % 16 == 0 {
+            now += 7 * MINUTE;
+        } else {
+            now += MINUTE;
+        }
+        world.clock.set(now);
+        if minute % 16 == 0 {
+            let running = world.start(None).await;
+            running.engine.advance(Timestamp(now), |_| {}).await.unwrap();
+            running.stop().await;
+        }
+    }
+    let running = world.start(None).await;
+    running.engine.advance(Timestamp(now), |_| {}).await.unwrap();
+    let all = records(&**running.engine.log()).await;
+    assert_eq!(given, 2 * (PEOPLE + 20), "an instant for everybody and schedule");
+    let (once, daily) = (fires(&all, "after-604800000"), fires(&all, "every-86400000"));
+    for fires in [&once, &daily] {
+        let stays: BTreeSet<StayId> = fires.iter().map(|(stay, ..)| *stay).collect();
+        assert_eq!((fires.len(), stays.len()), (PEOPLE + 20, PEOPLE + 20), "everybody, nobody twice");
+    }
+    let instants = || once.iter().chain(&daily).map(|(_, at, _)| *at);
+    assert!(instants().all(|at| at.0 >= since), "not before the schedules came");
+    assert!(keeps_to(PER_MINUTE, instants()), "never more than so many in any minute");
+    assert!(!keeps_to(PER_MINUTE - 1, instants()), "and no fewer than need be");
+    assert!(daily.iter().all(|(_, _, ordinal)| *ordinal == 31), "31 days have passed by then");
+    // From here on it is an ordinary schedule: on the grid of the clock it had.
+    running.engine.advance(Timestamp(T0 + 2 * DAY), |_| {}).await.unwrap();
+    let daily = fires(&records(&**running.engine.log()).await, "every-86400000");
+    let grid: Vec<_> = daily.iter().skip(PEOPLE + 20).collect();
+    assert_eq!(grid.len(), PEOPLE + 20);
+    assert!(grid.iter().all(|(_, at, ordinal)| (at.0, *ordinal) == (T0 + 2 * DAY, 32)));
+    running.stop().await;
+}
+
+#[actix::test]
+async fn bk_138_without_the_limit_any_more_everybody_catches_up_at_once() {
+    let world = World::new(T0);
+    people(&world).await;
+    let running = world.start(Some(definitions(&buyers("")))).await;
+    built(&running.engine).await;
+    running.stop().await;
+    let slow = AFTER_A_WEEK.replacen(',', ", dwellCatchUpPerMinute: 1,", 1);
+    let running = world.start(Some(definitions(&buyers(&slow)))).await;
+    built(&running.engine).await;
+    assert_eq!(fires(&records(&**running.engine.log()).await, "after-604800000").len(), 1);
+    running.stop().await;
+    let running = world.start(Some(definitions(&buyers(AFTER_A_WEEK)))).await;
+    built(&running.engine).await;
+    assert_eq!(fires(&records(&**running.engine.log()).await, "after-604800000").len(), PEOPLE);
+    running.stop().await;
+}
+
 #[actix::test]
 async fn bk_142_a_longest_stay_added_later_ends_stays_that_are_older() {
     let world = World::new(T0);
@@ -203,5 +328,62 @@ async fn what_a_reaction_does_stands_in_the_append_of_its_transition_and_names_i
     assert_eq!(outcome.position, effects.last().map(|record| record.position), "one append");
     let reacted = ContactEvent::decode("contact.reacted", 1, &effects[0].payload).unwrap();
     assert!(matches!(reacted, ContactEvent::Reacted(reacted) if reacted.transition == join.id));
+    running.stop().await;
+}
+
+/// How many dwells the largest append has, by the instants at which appends were decided.
+fn most_in_a_turn(all: &[Recorded]) -> usize {
+    let dwelled = all.iter().filter(|record| record.event_type == "contact.bucket-dwelled");
+    let mut turns: BTreeMap<Timestamp, usize> = BTreeMap::new();
+    dwelled.for_each(|record| *turns.entry(record.recorded_at).or_default() += 1);
+    turns.into_values().max().unwrap_or_default()
+}
+
+#[actix::test]
+async fn bk_132_a_long_gap_in_an_import_is_caught_up_in_turns_of_a_thousand_fires() {
+    let mut world = World::new(T0);
+    world.clock = TestClock::by_hand(T0);
+    let yaml = "\n  - {id: buyers, name: Buyers, enabled: true, maxDwell: 5d, criteria: {event: order}, \
+                reactions: [{on: dwell, every: 1m, do: [{track: {event: tick}}]}]}";
+    let running = world.start(Some(definitions(yaml))).await;
+    let engine = &running.engine;
+    built(engine).await;
+    let import = async |keys: &str, name: &str, at: i64| {
+        let call = IngestCall { occurred_at: Some(Timestamp(at)), ..event(keys, name) };
+        let timing = Timing { at: Some(Timestamp(at)), continuous: true };
+        engine.submit_ingest(call, timing).await.unwrap().ingested().await.unwrap().contact_id
+    };
+    let contact = import("u1", "order", T0 + HOUR).await;
+    import("u1", "other", T0 + HOUR + 9 * DAY).await;
+    let loser = import("e2", "order", T0 + 10 * DAY).await;
+    import("u1 e2", "other", T0 + 20 * DAY).await;
+    let all = records(&**engine.log()).await;
+    assert!(most_in_a_turn(&all) <= 1000, "{}", most_in_a_turn(&all));
+    assert!(most_in_a_turn(&all) > 900, "no more turns than need be");
+    let fires = fires(&all, "every-60000");
+    // The longest stay ends with the minute in which it would fire for the last time.
+    let minutes = u64::try_from(5 * DAY / MINUTE - 1).unwrap();
+    let expected = |from: i64| (1..=minutes).map(move |n| (Timestamp(from + n as i64 * MINUTE), n));
+    let found: Vec<_> = fires.iter().map(|(_, at, ordinal)| (*at, *ordinal)).collect();
+    let both: Vec<_> = expected(T0 + HOUR).chain(expected(T0 + 10 * DAY)).collect();
+    assert!(found == both, "each minute once, in order, up to the end of the stay");
+    let ticks = async |contact| {
+        let all = lines(engine, contact).await;
+        all.iter().filter(|line| line.ends_with(" tick")).count() as u64
+    };
+    assert_eq!((ticks(contact).await, ticks(loser).await), (minutes, minutes));
+    running.stop().await;
+
+    let running = world.start(None).await;
+    let another = IngestCall { occurred_at: Some(Timestamp(T0 + 30 * DAY)), ..event("u3", "order") };
+    let timing = Timing { at: Some(Timestamp(T0 + 30 * DAY)), continuous: true };
+    running.engine.submit_ingest(another, timing).await.unwrap().ingested().await.unwrap();
+    let before = records(&**running.engine.log()).await.len();
+    running.engine.advance(Timestamp(T0 + 40 * DAY), |_| {}).await.unwrap();
+    let all = records(&**running.engine.log()).await;
+    // The new member, and the survivor of the merge, whose bucket was touched by it.
+    assert_eq!(count(&all[before..], "contact.bucket-dwelled") as u64, 2 * minutes);
+    assert_eq!(count(&all[before..], "contact.bucket-left"), 2, "and the ends of the stays after them");
+    assert!(most_in_a_turn(&all[before..]) <= 1000);
     running.stop().await;
 }

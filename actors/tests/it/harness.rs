@@ -19,7 +19,8 @@ use mainspring_schemas::{
 };
 use uuid::Uuid;
 
-pub const HOUR: i64 = 3_600_000;
+pub const MINUTE: i64 = 60_000;
+pub const HOUR: i64 = 60 * MINUTE;
 pub const DAY: i64 = 24 * HOUR;
 
 /// 2026-06-01T00:00:00.000Z, the origin of the specification's scenarios.

@@ -66,7 +66,7 @@ async fn by_offset(
     Ok(lag.ok().json(json!({"members": members, "total": total, "limit": limit, "offset": offset})))
 }
 
-/// Active members, stable under whatever joins and leaves between two pages (BK-211). An empty cursor begins.
+/// Active members, stable under whatever joins and leaves between two pages (BK-211, HT-62). An empty cursor begins.
 async fn by_cursor(
     state: &Data<AppState>,
     mut parameters: Parameters,
@@ -91,8 +91,8 @@ async fn by_cursor(
     let size = PageSize::new(limit).unwrap_or_default();
     let (page, lag) = ask(state, move |models| models.bucket_members(&bucket).page(after, size)).await?;
     let members = shapes(state, &page.members).await;
-    let cursor = page.cursor.map(|cursor| cursor.to_string());
-    Ok(lag.ok().json(json!({"members": members, "count": page.count, "limit": limit, "cursor": cursor})))
+    let next = page.cursor.map(|cursor| cursor.to_string());
+    Ok(lag.ok().json(json!({"members": members, "count": page.count, "limit": limit, "nextCursor": next})))
 }
 
 /// `GET /v1/admin/buckets/{id}/members/{userId}`: whether somebody is a member, by any key; the contact itself answers.

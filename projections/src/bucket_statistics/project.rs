@@ -145,7 +145,8 @@ pub fn apply(
         // A pass that only plans clocks decides nobody: no figure tells of it.
         BucketEvent::BackfillStarted(BackfillStarted { purpose: Purpose::Clocks, .. })
         | BucketEvent::BackfillAdvanced(BackfillAdvanced { purpose: Purpose::Clocks, .. })
-        | BucketEvent::BackfillCompleted(BackfillCompleted { purpose: Purpose::Clocks, .. }) => {}
+        | BucketEvent::BackfillCompleted(BackfillCompleted { purpose: Purpose::Clocks, .. })
+        | BucketEvent::CatchUpPlanned(_) => {}
         BucketEvent::BackfillStarted(started) => {
             standing.building = true;
             standing.fill_started_at = Some(started.at);

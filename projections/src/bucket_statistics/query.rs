@@ -218,8 +218,55 @@ pub(crate) fn all_figures(connection: &Connection) -> Result<BTreeMap<BucketId, 
     Ok(figures.map(|row| row.map(|row| (row.bucket.clone(), row))).collect::<rusqlite::Result<_>>()?)
 }
 
-/// Activity of a bucket by period, ascending, only periods with activity (BK-225). Both ends are inclusive and count
-/// by whole days.
+/// Instants of one UTC day, both ends inclusive; empty if `first` is after `last`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct PartOfDay {
+    day: i64,
+    first: i64,
+    last: i64,
+}
+
+/// A span of instants, taken apart: the whole days in it, and what is left of a day at its beginning and at its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Span {
+    begin: PartOfDay,
+    /// The first whole day, and the one after the last.
+    days: (i64, i64),
+    end: PartOfDay,
+}
+
+impl Span {
+    const NOTHING: PartOfDay = PartOfDay { day: 0, first: 0, last: -1 };
+
+    /// Both ends inclusive.
+    fn new(from: Timestamp, to: Timestamp) -> Self {
+        let (from, to) = (i128::from(from.0), i128::from(to.0));
+        let length = i128::from(DAY);
+        let (first, after) = (-(-from).div_euclid(length), (to + 1).div_euclid(length));
+        // Every number here lies between the two ends, or is one more.
+        let part = |first: i128, last: i128| PartOfDay {
+            day: i64::try_from(first.div_euclid(length)).unwrap_or_default(),
+            first: i64::try_from(first).unwrap_or(i64::MAX),
+            last: i64::try_from(last).unwrap_or(i64::MIN),
+        };
+        let day = |day: i128| i64::try_from(day).unwrap_or_default();
+        if from > to {
+            return Self { begin: Self::NOTHING, days: (0, 0), end: Self::NOTHING };
+        }
+        if first > after {
+            return Self { begin: part(from, to), days: (0, 0), end: Self::NOTHING };
+        }
+        Self {
+            begin: part(from, first * length - 1),
+            days: (day(first), day(after)),
+            end: part(after * length, to),
+        }
+    }
+}
+
+/// Activity of a bucket by period, ascending, only periods with activity: stays that began, and stays that ended, from
+/// `from` to `to`, both inclusive to the millisecond (BK-225). Whole days come from sums, what is left of a day at either
+/// end is counted.
 pub(crate) fn points(
     connection: &Connection,
     bucket: &BucketId,
@@ -227,16 +274,40 @@ pub(crate) fn points(
     from: Timestamp,
     to: Timestamp,
 ) -> Result<Vec<PeriodPoint>> {
+    // One statement, so that sums and rows are of the same moment.
     let mut statement = connection.prepare_cached(
-        "SELECT day, entered, ended FROM bucket_days WHERE bucket = ?1 AND day BETWEEN ?2 AND ?3 ORDER BY day",
+        "WITH part (day, first, last) AS (VALUES (?4, ?5, ?6), (?7, ?8, ?9))
+         SELECT day, entered, ended FROM bucket_days WHERE bucket = ?1 AND day >= ?2 AND day < ?3
+         UNION ALL
+         SELECT day,
+             (SELECT count(*) FROM stays
+              WHERE bucket = ?1 AND left_at IS NULL AND entered_at BETWEEN first AND last)
+             + (SELECT count(*) FROM stays
+                WHERE bucket = ?1 AND left_at IS NOT NULL AND entered_at BETWEEN first AND last),
+             (SELECT count(*) FROM stays WHERE bucket = ?1 AND left_at BETWEEN first AND last)
+         FROM part WHERE first <= last
+         ORDER BY day",
     )?;
-    let days = statement
-        .query_map(params![bucket.as_str(), from.0.div_euclid(DAY), to.0.div_euclid(DAY)], |row| {
-            Ok((row.get::<_, i64>(0)?, count(row, 1)?, count(row, 2)?))
-        })?;
+    let Span { begin, days, end } = Span::new(from, to);
+    let values = params![
+        bucket.as_str(),
+        days.0,
+        days.1,
+        begin.day,
+        begin.first,
+        begin.last,
+        end.day,
+        end.first,
+        end.last
+    ];
+    let days =
+        statement.query_map(values, |row| Ok((row.get::<_, i64>(0)?, count(row, 1)?, count(row, 2)?)))?;
     let mut points: Vec<PeriodPoint> = Vec::new();
     for day in days {
         let (day, entered, left) = day?;
+        if entered + left == 0 {
+            continue;
+        }
         let start = Timestamp(first_day(day, period).saturating_mul(DAY));
         match points.last_mut().filter(|point| point.start == start) {
             Some(point) => {
@@ -301,6 +372,29 @@ mod tests {
             assert_eq!(first_day(day(of), Period::Month), day(month), "{of}");
             assert_eq!(first_day(day(of), Period::Day), day(of));
         }
+    }
+
+    #[test]
+    fn bk_225_a_span_is_every_instant_in_it_once() {
+        let instants = [-2 * DAY, -DAY, 0, DAY, 2 * DAY, 5 * DAY];
+        let near: Vec<i64> = instants.iter().flat_map(|at| [at - 1, *at, at + 1, at + 77]).collect();
+        for from in &near {
+            for to in &near {
+                let Span { begin, days, end } = Span::new(Timestamp(*from), Timestamp(*to));
+                let mut covered =
+                    vec![(begin.first, begin.last), (days.0 * DAY, days.1 * DAY - 1), (end.first, end.last)];
+                covered.retain(|(first, last)| first <= last);
+                let whole = covered.windows(2).all(|pair| pair[0].1 + 1 == pair[1].0);
+                assert!(whole, "{from} to {to}: {covered:?}");
+                let ends = covered.first().zip(covered.last()).map(|(a, b)| (a.0, b.1));
+                assert_eq!(ends, (from <= to).then_some((*from, *to)));
+                for part in [begin, end].iter().filter(|part| part.first <= part.last) {
+                    assert_eq!((part.first.div_euclid(DAY), part.last.div_euclid(DAY)), (part.day, part.day));
+                }
+            }
+        }
+        let everything = Span::new(Timestamp(i64::MIN), Timestamp(i64::MAX));
+        assert_eq!((everything.begin.first, everything.end.last), (i64::MIN, i64::MAX));
     }
 
     #[test]

@@ -103,6 +103,7 @@ pub fn project(fact: &Fact) -> Option<(ContactId, ContactChange<'_>)> {
         | ContactEvent::BucketLeft(_)
         | ContactEvent::BucketDwelled(_)
         | ContactEvent::BucketDeadline(_)
+        | ContactEvent::DwellPlanned(_)
         | ContactEvent::Reacted(_)
         | ContactEvent::Announced(_)
         | ContactEvent::IdentityConflict(_)

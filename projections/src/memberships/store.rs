@@ -37,6 +37,7 @@ CREATE INDEX stays_by_contact ON stays (contact);
     indexes_sql: "
 CREATE INDEX IF NOT EXISTS stays_active ON stays (bucket, entered_at DESC, id) WHERE left_at IS NULL;
 CREATE INDEX IF NOT EXISTS stays_left ON stays (bucket, entered_at DESC, id) WHERE left_at IS NOT NULL;
+CREATE INDEX IF NOT EXISTS stays_ended ON stays (bucket, left_at) WHERE left_at IS NOT NULL;
 CREATE INDEX IF NOT EXISTS stays_paged ON stays (bucket, id) WHERE left_at IS NULL;
 ",
     tables: &[Table { name: "stays", key: &["id"], personal: &[] }],

@@ -38,7 +38,7 @@ impl ReadModels {
         self.ask(bucket_statistics::all_figures)
     }
 
-    /// Activity of a bucket by period, ascending, only periods with activity; both ends count as whole days (BK-225).
+    /// Activity of a bucket by period, ascending, only periods with activity; both ends are inclusive instants (BK-225).
     pub fn bucket_points(
         &self,
         bucket: &BucketId,

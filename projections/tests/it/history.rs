@@ -17,18 +17,21 @@ use mainspring_schemas::{
     catalog::{BUCKET_ENTERED, BUCKET_LEFT, WEBHOOK_TEST, subscribes},
     codec::{
         Encoded,
-        personal::{personal_fields, split},
+        personal::{lift, personal_fields, split},
     },
     criteria::Criteria,
     definition::BucketDefinition,
     event::{
         BucketEvent, ContactEvent, DeliveryEvent, EndpointEvent, IdentityEvent,
-        bucket::{BackfillAdvanced, BackfillCompleted, BackfillStarted, Defined, Purpose, Retired, Switched},
+        bucket::{
+            BackfillAdvanced, BackfillCompleted, BackfillStarted, CatchUpPlanned, Defined, Purpose, Retired,
+            Switched,
+        },
         contact::{
             Absorbed, Announced, AttachedKey, BucketDeadline, BucketDwelled, BucketEntered, BucketLeft,
-            Created, Deleted, Erased, EventRecorded, KeysAttached, LeaveReason, Looked, MergedInto,
-            MovedStanding, MovedStay, PropertiesChanged, Reacted, ReactionOutcome, Restored, Seen, Source,
-            TransitionSource, Via,
+            Created, Deleted, DwellPlanned, Erased, EventRecorded, KeysAttached, LeaveReason, Looked,
+            MergedInto, MovedStanding, MovedStay, PropertiesChanged, Reacted, ReactionOutcome, Restored,
+            Seen, Source, TransitionSource, Via,
         },
         delivery::{AttemptResult, Attempted, DiscardReason, Discarded, RequeueCause, Requeued},
         endpoint::{
@@ -429,7 +432,16 @@ impl History {
             return;
         };
         let at = self.now();
-        let event = match spare % 3 {
+        let event = match spare % 4 {
+            3 => ContactEvent::DwellPlanned(DwellPlanned {
+                at,
+                bucket,
+                stay,
+                epoch,
+                label: "after-1000".into(),
+                since: at,
+                due: at.plus(700),
+            }),
             0 => ContactEvent::BucketDeadline(BucketDeadline {
                 at,
                 bucket,
@@ -508,6 +520,7 @@ impl History {
                     max_dwell_at: None,
                     dwell_anchor_at: None,
                     dwelled: Vec::new(),
+                    dwell_plans: Vec::new(),
                 }
             });
             let ended_by_merge = moving.is_some() && active.is_none();

@@ -1,6 +1,8 @@
 //! Members and figures of buckets.
 
-use mainspring_projections::{FillState, MemberFilter, PageSize, Period, StayStatus};
+use std::collections::BTreeMap;
+
+use mainspring_projections::{FillState, MemberFilter, PageSize, Period, PeriodPoint, StayStatus};
 use mainspring_schemas::{
     BucketId, StreamName, Timestamp,
     event::{
@@ -10,7 +12,13 @@ use mainspring_schemas::{
     },
 };
 
-use crate::{following::follow, history::History, memory_log::MemoryLog};
+use proptest::prelude::*;
+
+use crate::{
+    following::follow,
+    history::{History, ModelStay},
+    memory_log::MemoryLog,
+};
 
 fn bucket() -> BucketId {
     BucketId::new("lapsed").unwrap()
@@ -123,6 +131,79 @@ fn bk_225_points_by_period_and_bk_226_overview() {
     let overview = read_models.bucket_overview().unwrap();
     assert_eq!((overview.active_buckets, overview.bucket_members), (1, 1));
     assert!(read_models.bucket_figures(&bucket()).unwrap().avg_dwell_secs(history.now()).unwrap() > 0);
+}
+
+/// What counting the stays one by one gives.
+fn counted(
+    stays: &[ModelStay],
+    start: impl Fn(Timestamp) -> Timestamp,
+    from: i64,
+    to: i64,
+) -> Vec<PeriodPoint> {
+    let mut points: BTreeMap<Timestamp, (u64, u64)> = BTreeMap::new();
+    for stay in stays.iter().filter(|stay| stay.bucket == bucket()) {
+        if (from..=to).contains(&stay.entered_at.0) {
+            points.entry(start(stay.entered_at)).or_default().0 += 1;
+        }
+        if let Some(left_at) = stay.left_at.filter(|at| (from..=to).contains(&at.0)) {
+            points.entry(start(left_at)).or_default().1 += 1;
+        }
+    }
+    points.into_iter().map(|(start, (entered, left))| PeriodPoint { start, entered, left }).collect()
+}
+
+/// The first instant of the period, by the calendar.
+fn start_of(period: Period, at: Timestamp) -> Timestamp {
+    let midnight = |text: &str| format!("{text}T00:00:00.000Z").parse::<Timestamp>().unwrap();
+    let date = at.to_string();
+    match period {
+        Period::Day => midnight(&date[..10]),
+        Period::Month => midnight(&format!("{}-01", &date[..7])),
+        Period::Week => {
+            // 2024-01-01 was a Monday.
+            let monday = midnight("2024-01-01");
+            monday.plus(at.since(monday).div_euclid(7 * 86_400_000) * 7 * 86_400_000)
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn bk_225_both_ends_are_exact_instants(
+        visits in prop::collection::vec((0_u8..3, 0_u8..255), 1..60),
+        spans in prop::collection::vec((0_usize..200, -1_i64..=1, 0_usize..200, -1_i64..=1), 12),
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let mut history = History::default();
+        history.define("lapsed", "h1");
+        (0..3).for_each(|_| _ = history.create(1));
+        for (who, wait) in visits {
+            // Comes or goes, then time passes.
+            history.enter(who, 1);
+            history.step((14, who, wait));
+        }
+        let read_models = follow(dir.path(), &MemoryLog::of(&history.records));
+        let stays: Vec<ModelStay> = history.stays.values().cloned().collect();
+        // Ends that matter: around every instant of a stay, and around the midnights beside it.
+        let mut ends: Vec<i64> = stays
+            .iter()
+            .flat_map(|stay| [Some(stay.entered_at), stay.left_at])
+            .flatten()
+            .flat_map(|at| [at.0, start_of(Period::Day, at).0, start_of(Period::Day, at).0 + 86_400_000])
+            .collect();
+        ends.extend([0, i64::MAX / 2]);
+        for (from, before, to, after) in spans {
+            let (from, to) = (ends[from % ends.len()] + before, ends[to % ends.len()] + after);
+            for period in [Period::Day, Period::Week, Period::Month] {
+                let points =
+                    read_models.bucket_points(&bucket(), period, Timestamp(from), Timestamp(to)).unwrap();
+                let expected = counted(&stays, |at| start_of(period, at), from, to);
+                prop_assert_eq!(points, expected, "{} to {} by {:?}", from, to, period);
+            }
+        }
+    }
 }
 
 #[test]

@@ -6,6 +6,12 @@
 //!
 //! Credentials of endpoints are treated alike, with a key of the endpoint's own (OB-86).
 
+mod nested;
+
+use std::ops::Range;
+
+pub use nested::{lift, lower};
+
 /// The personal fields of an event type; `None` if the type is not known here. `a.b` is field `b` of the map in field `a`.
 pub fn personal_fields(event_type: &str) -> Option<&'static [&'static str]> {
     Some(match event_type {
@@ -18,6 +24,7 @@ pub fn personal_fields(event_type: &str) -> Option<&'static [&'static str]> {
         "contact.absorbed" => &["keys", "properties", "occurrences", "idempotency"],
         "contact.seen"
         | "contact.bucket-deadline"
+        | "contact.dwell-planned"
         | "contact.reacted"
         | "contact.merged-into"
         | "contact.conflict"
@@ -41,137 +48,133 @@ pub fn personal_fields(event_type: &str) -> Option<&'static [&'static str]> {
     })
 }
 
-/// An encoded event in two parts, each a map of its own.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Parts {
-    /// What anybody who holds the log may read.
-    pub open: Vec<u8>,
-    /// What only the contact's key opens; `None` if nothing of the event is personal.
-    pub personal: Option<Vec<u8>>,
-}
+/// Most personal fields of one event.
+const MOST: usize = 8;
 
 /// Bytes that are no map with text keys, which this program never writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the payload is no MessagePack map with named fields")]
 pub struct Malformed;
 
+/// An encoded event seen as two parts, each of which can be written as a map of its own; nothing is copied before that.
+#[derive(Debug)]
+pub struct Parts<'a> {
+    /// All fields, without the map's header.
+    entries: &'a [u8],
+    /// Where the personal ones are in `entries`, in ascending order.
+    personal: [Range<usize>; MOST],
+    /// How many there are of each part.
+    open_fields: usize,
+    personal_fields: usize,
+}
+
 /// Takes an encoded event apart.
 ///
 /// # Errors
 /// [`Malformed`] if `payload` is not what [`super::Encoded`] holds.
-pub fn split(payload: &[u8], personal: &[&str]) -> Result<Parts, Malformed> {
+pub fn split<'a>(payload: &'a [u8], personal: &[&str]) -> Result<Parts<'a>, Malformed> {
     let mut reader = Reader { rest: payload };
     let fields = reader.map_header()?;
-    let (mut open, mut sealed) = (Map::with_capacity(payload.len()), Map::with_capacity(payload.len()));
+    let entries = reader.rest;
+    let mut places = [const { 0..0 }; MOST];
+    let mut found = 0;
     for _ in 0..fields {
-        let entry = reader.entry()?;
-        let within: Vec<&str> = personal.iter().filter_map(|field| below(field, entry.name)).collect();
-        if personal.iter().any(|field| field.as_bytes() == entry.name) {
-            sealed.push(entry.bytes);
-        } else if within.is_empty() || !entry.holds_map() {
-            open.push(entry.bytes);
-        } else {
-            let parts = split(entry.value, &within)?;
-            open.push(&[entry.name_bytes(), &parts.open].concat());
-            if let Some(personal) = parts.personal {
-                sealed.push(&[entry.name_bytes(), &personal].concat());
-            }
+        let start = entries.len() - reader.rest.len();
+        let name = reader.text()?;
+        reader.skip()?;
+        if personal.iter().any(|field| field.as_bytes() == name) {
+            *places.get_mut(found).ok_or(Malformed)? = start..entries.len() - reader.rest.len();
+            found += 1;
         }
     }
     if !reader.rest.is_empty() {
         return Err(Malformed);
     }
-    Ok(Parts { personal: (sealed.fields > 0).then(|| sealed.finish()), open: open.finish() })
+    Ok(Parts { entries, personal: places, open_fields: fields - found, personal_fields: found })
 }
 
-/// The rest of a path that leads into a field.
-fn below<'p>(path: &'p str, field: &[u8]) -> Option<&'p str> {
-    path.split_once('.').filter(|(first, _)| first.as_bytes() == field).map(|(_, rest)| rest)
+impl Parts<'_> {
+    /// Whether anything of the event is personal.
+    pub fn has_personal(&self) -> bool {
+        self.personal_fields > 0
+    }
+
+    /// Bytes that both parts need together.
+    pub fn length(&self) -> usize {
+        Header::of(self.open_fields).length + Header::of(self.personal_fields).length + self.entries.len()
+    }
+
+    /// Appends the part that anybody who holds the log may read.
+    pub fn write_open(&self, target: &mut Vec<u8>) {
+        target.extend_from_slice(Header::of(self.open_fields).bytes());
+        let mut from = 0;
+        for place in self.places() {
+            target.extend_from_slice(&self.entries[from..place.start]);
+            from = place.end;
+        }
+        target.extend_from_slice(&self.entries[from..]);
+    }
+
+    /// The part that anybody who holds the log may read.
+    pub fn open(&self) -> Vec<u8> {
+        let mut open = Vec::with_capacity(self.length());
+        self.write_open(&mut open);
+        open
+    }
+
+    /// Appends the part that only the contact's key may open.
+    pub fn write_personal(&self, target: &mut Vec<u8>) {
+        target.extend_from_slice(Header::of(self.personal_fields).bytes());
+        for place in self.places() {
+            target.extend_from_slice(&self.entries[place.clone()]);
+        }
+    }
+
+    fn places(&self) -> &[Range<usize>] {
+        &self.personal[..self.personal_fields]
+    }
 }
 
-/// Puts an encoded event together again; `fields` are those it was [`split`] along. The order of its fields may be
-/// another one, which decoding does not mind.
+/// Puts an event together again, in place: `bytes[from..middle]` holds its open part, all from `middle` on the personal
+/// one. Returns where the whole event begins; it ends with `bytes`. The order of its fields may be another one than
+/// before it was taken apart, which decoding does not mind. One byte before `from` may be needed and overwritten.
 ///
 /// # Errors
 /// [`Malformed`] if a part is not what [`split`] made.
-pub fn join(open: &[u8], personal: &[u8], fields: &[&str]) -> Result<Vec<u8>, Malformed> {
-    let (mut left, mut right) = (Reader { rest: open }, Reader { rest: personal });
-    let (of_open, of_personal) = (left.map_header()?, right.map_header()?);
-    let mut whole = Map::with_capacity(open.len() + personal.len());
-    if !fields.iter().any(|field| field.contains('.')) {
-        whole.bytes.extend_from_slice(left.rest);
-        whole.bytes.extend_from_slice(right.rest);
-        whole.fields = of_open + of_personal;
-        return Ok(whole.finish());
-    }
-    let mut sealed = (0..of_personal).map(|_| right.entry()).collect::<Result<Vec<_>, _>>()?;
-    for _ in 0..of_open {
-        let entry = left.entry()?;
-        match sealed.iter().position(|other| other.name == entry.name) {
-            None => whole.push(entry.bytes),
-            Some(place) => {
-                let within: Vec<&str> = fields.iter().filter_map(|field| below(field, entry.name)).collect();
-                let value = join(entry.value, sealed.swap_remove(place).value, &within)?;
-                whole.push(&[entry.name_bytes(), &value].concat());
-            }
-        }
-    }
-    sealed.iter().for_each(|entry| whole.push(entry.bytes));
-    Ok(whole.finish())
+pub fn join(bytes: &mut [u8], from: usize, middle: usize) -> Result<usize, Malformed> {
+    let (left, right) = bytes.split_at_checked(middle).ok_or(Malformed)?;
+    let (mut left, mut right) = (Reader { rest: left.get(from..).ok_or(Malformed)? }, Reader { rest: right });
+    let fields = left.map_header()? + right.map_header()?;
+    let (open, personal) = (middle - left.rest.len(), bytes.len() - right.rest.len());
+    // The open entries move up to the personal ones, and the common header goes right before them.
+    let entries = personal - (middle - open);
+    bytes.copy_within(open..middle, entries);
+    let header = Header::of(fields);
+    let start = entries.checked_sub(header.length).ok_or(Malformed)?;
+    bytes[start..entries].copy_from_slice(header.bytes());
+    Ok(start)
 }
 
-/// Room in front of a map's entries for the longest header that its number of fields may need.
-const HEADER: usize = 3;
-
-/// A map that grows entry by entry and gets its header last.
-struct Map {
-    fields: usize,
-    bytes: Vec<u8>,
+/// The header of a map.
+struct Header {
+    bytes: [u8; 3],
+    length: usize,
 }
 
-impl Map {
-    fn with_capacity(capacity: usize) -> Self {
-        let mut bytes = Vec::with_capacity(HEADER + capacity);
-        bytes.extend_from_slice(&[0; HEADER]);
-        Self { fields: 0, bytes }
-    }
-
-    fn push(&mut self, entry: &[u8]) {
-        self.fields += 1;
-        self.bytes.extend_from_slice(entry);
-    }
-
-    fn finish(mut self) -> Vec<u8> {
-        match u8::try_from(self.fields) {
-            Ok(few) if few < 16 => {
-                self.bytes[HEADER - 1] = 0x80 | few;
-                self.bytes.drain(..HEADER - 1);
-            }
+impl Header {
+    fn of(fields: usize) -> Self {
+        match u8::try_from(fields) {
+            Ok(few) if few < 16 => Self { bytes: [0x80 | few, 0, 0], length: 1 },
             _ => {
                 // No event has more fields than fit into sixteen bits.
-                let [high, low] = u16::try_from(self.fields).unwrap_or(u16::MAX).to_be_bytes();
-                self.bytes[..HEADER].copy_from_slice(&[0xde, high, low]);
+                let [high, low] = u16::try_from(fields).unwrap_or(u16::MAX).to_be_bytes();
+                Self { bytes: [0xde, high, low], length: 3 }
             }
         }
-        self.bytes
-    }
-}
-
-/// One field of a map.
-struct Entry<'a> {
-    name: &'a [u8],
-    value: &'a [u8],
-    /// Name and value as they are encoded.
-    bytes: &'a [u8],
-}
-
-impl<'a> Entry<'a> {
-    fn name_bytes(&self) -> &'a [u8] {
-        &self.bytes[..self.bytes.len() - self.value.len()]
     }
 
-    fn holds_map(&self) -> bool {
-        matches!(self.value.first(), Some(0x80..=0x8f | 0xde | 0xdf))
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
     }
 }
 
@@ -214,15 +217,6 @@ impl<'a> Reader<'a> {
             _ => return Err(Malformed),
         };
         self.take(length)
-    }
-
-    fn entry(&mut self) -> Result<Entry<'a>, Malformed> {
-        let start = self.rest;
-        let name = self.text()?;
-        let before = self.rest;
-        self.skip()?;
-        let left = self.rest.len();
-        Ok(Entry { name, value: &before[..before.len() - left], bytes: &start[..start.len() - left] })
     }
 
     /// Passes one value, however deep it is, without recursion.

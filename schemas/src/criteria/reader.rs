@@ -1,5 +1,7 @@
 //! Reads typed values out of a document and collects every problem on the way.
 
+use std::num::NonZeroU32;
+
 use super::{
     Number,
     document::{Data, Mark, Member, Node, Problem, Severity, within},
@@ -108,6 +110,18 @@ impl Reader {
         }
         self.mistyped(node, path, "a number", None);
         None
+    }
+
+    /// A whole number of at least one.
+    pub fn count(&mut self, node: &Node, path: &str) -> Option<NonZeroU32> {
+        let number = self.number(node, path)?;
+        let count = serde_json::to_value(&number).ok().and_then(|value| value.as_u64());
+        let count = count.and_then(|count| u32::try_from(count).ok()).and_then(NonZeroU32::new);
+        if count.is_none() {
+            let message = format!("must be a whole number from 1 to {}", u32::MAX);
+            self.error(node.at, path, message, None);
+        }
+        count
     }
 
     /// One of several names.

@@ -1,5 +1,7 @@
 //! A bucket as its author defines it, in canonical long form.
 
+use std::num::NonZeroU32;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +50,11 @@ pub struct BucketDefinition {
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     #[schemars(with = "DurationSpec")]
     pub max_dwell: Option<DurationSpec>,
+    /// How many members that are past the threshold of a dwell schedule when it comes may fire within a minute; all of
+    /// them at once if unset (BK-138).
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[schemars(with = "NonZeroU32")]
+    pub dwell_catch_up_per_minute: Option<NonZeroU32>,
     /// Marks the bucket as time-based even without a window; `false` has no effect on a windowed one (BK-20).
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     #[schemars(with = "bool")]
@@ -115,6 +122,7 @@ impl BucketDefinition {
             entry_period: None,
             min_dwell: None,
             max_dwell: None,
+            dwell_catch_up_per_minute: None,
             time_based: None,
             reconcile_every: None,
             reconcile_joins: None,

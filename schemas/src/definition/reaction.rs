@@ -14,6 +14,9 @@ use crate::{BucketId, Properties, duration::DurationSpec, event::contact::LeaveR
 pub struct Reaction {
     /// What sets it off.
     pub trigger: Trigger,
+    /// Whether what it began ends when the contact leaves (BK-125). Matters only to reactions that last: those of today
+    /// are over at once. Never set on a leave.
+    pub exit_on_leave: bool,
     /// What happens then, in order; never empty in a definition that was loaded.
     pub actions: Vec<Action>,
 }
@@ -133,6 +136,8 @@ enum Written {
     Enter {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         first_entry_only: bool,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        exit_on_leave: bool,
         #[serde(rename = "do")]
         actions: Vec<Action>,
     },
@@ -147,6 +152,8 @@ enum Written {
         after: Option<DurationSpec>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         every: Option<DurationSpec>,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        exit_on_leave: bool,
         #[serde(rename = "do")]
         actions: Vec<Action>,
     },
@@ -162,19 +169,19 @@ impl TryFrom<Written> for Reaction {
 
     fn try_from(written: Written) -> Result<Self, AmbiguousSchedule> {
         Ok(match written {
-            Written::Enter { first_entry_only, actions } => {
-                Self { trigger: Trigger::Enter { first_entry_only }, actions }
+            Written::Enter { first_entry_only, exit_on_leave, actions } => {
+                Self { trigger: Trigger::Enter { first_entry_only }, exit_on_leave, actions }
             }
             Written::Leave { reason, actions } => {
-                Self { trigger: Trigger::Leave { reasons: reason }, actions }
+                Self { trigger: Trigger::Leave { reasons: reason }, exit_on_leave: false, actions }
             }
-            Written::Dwell { after, every, actions } => {
+            Written::Dwell { after, every, exit_on_leave, actions } => {
                 let (pace, length) = match (after, every) {
                     (Some(length), None) => (Pace::After, length),
                     (None, Some(length)) => (Pace::Every, length),
                     (None, None) | (Some(_), Some(_)) => return Err(AmbiguousSchedule),
                 };
-                Self { trigger: Trigger::Dwell(Schedule { pace, length }), actions }
+                Self { trigger: Trigger::Dwell(Schedule { pace, length }), exit_on_leave, actions }
             }
         })
     }
@@ -182,15 +189,15 @@ impl TryFrom<Written> for Reaction {
 
 impl From<Reaction> for Written {
     fn from(reaction: Reaction) -> Self {
-        let Reaction { trigger, actions } = reaction;
+        let Reaction { trigger, exit_on_leave, actions } = reaction;
         match trigger {
-            Trigger::Enter { first_entry_only } => Self::Enter { first_entry_only, actions },
+            Trigger::Enter { first_entry_only } => Self::Enter { first_entry_only, exit_on_leave, actions },
             Trigger::Leave { reasons } => Self::Leave { reason: reasons, actions },
             Trigger::Dwell(Schedule { pace: Pace::After, length }) => {
-                Self::Dwell { after: Some(length), every: None, actions }
+                Self::Dwell { after: Some(length), every: None, exit_on_leave, actions }
             }
             Trigger::Dwell(Schedule { pace: Pace::Every, length }) => {
-                Self::Dwell { after: None, every: Some(length), actions }
+                Self::Dwell { after: None, every: Some(length), exit_on_leave, actions }
             }
         }
     }
@@ -209,6 +216,10 @@ impl JsonSchema for Reaction {
             "minItems": 1,
         });
         let duration = generator.subschema_for::<DurationSpec>();
+        let exit_on_leave = json_schema!({
+            "description": "Ends what the reaction began when the contact leaves; matters only to reactions that last.",
+            "type": "boolean",
+        });
         let reason = json_schema!({ "enum": ["criteria", "maxDwell", "manual"] });
         json_schema!({
             "description": "What the bucket does at an announced join, an announced leave, or a dwell.",
@@ -221,6 +232,7 @@ impl JsonSchema for Reaction {
                             "description": "Only the first stay ever counts.",
                             "type": "boolean",
                         },
+                        "exitOnLeave": exit_on_leave,
                         "do": actions,
                     },
                     "required": ["on", "do"],
@@ -248,6 +260,7 @@ impl JsonSchema for Reaction {
                             "description": "Again and again, whenever the stay is so much older.",
                             "allOf": [duration],
                         },
+                        "exitOnLeave": exit_on_leave,
                         "do": actions,
                     },
                     "required": ["on", "do"],

@@ -14,7 +14,7 @@ use crate::{
 use super::read_reaction;
 
 /// Keys of a definition, in the order in which errors list them.
-pub(super) const KEYS: [&str; 17] = [
+pub(super) const KEYS: [&str; 18] = [
     "id",
     "name",
     "description",
@@ -25,6 +25,7 @@ pub(super) const KEYS: [&str; 17] = [
     "entryPeriod",
     "minDwell",
     "maxDwell",
+    "dwellCatchUpPerMinute",
     "timeBased",
     "reconcileEvery",
     "reconcileJoins",
@@ -80,6 +81,7 @@ impl<'n> Fields<'_, 'n> {
         let entry_period = self.optional("entryPeriod", Reader::duration);
         let min_dwell = self.optional("minDwell", Reader::duration);
         let max_dwell = self.optional("maxDwell", Reader::duration);
+        let dwell_catch_up_per_minute = self.optional("dwellCatchUpPerMinute", Reader::count);
         let time_based = self.optional("timeBased", Reader::flag);
         let reconcile_every = self.optional("reconcileEvery", Reader::duration);
         let reconcile_joins = self.optional("reconcileJoins", Reader::flag);
@@ -89,6 +91,10 @@ impl<'n> Fields<'_, 'n> {
         let reactions = self.reactions(id.as_ref(), max_dwell.as_ref());
         self.check_entry(entry_limit, entry_period.as_ref());
         self.check_dwell(min_dwell.as_ref(), max_dwell.as_ref());
+        let dwells = reactions.iter().any(|reaction| reaction.schedule().is_some());
+        if dwell_catch_up_per_minute.is_some() && !dwells {
+            self.warning("dwellCatchUpPerMinute", "has no effect without a dwell reaction");
+        }
         if time_based == Some(false) && criteria.as_ref().is_some_and(Criteria::is_windowed) {
             self.warning("timeBased", "has no effect, because a condition has a window");
         }
@@ -100,6 +106,7 @@ impl<'n> Fields<'_, 'n> {
             entry_period,
             min_dwell,
             max_dwell,
+            dwell_catch_up_per_minute,
             time_based,
             reconcile_every,
             reconcile_joins,

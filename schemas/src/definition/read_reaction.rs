@@ -44,9 +44,9 @@ impl Kind {
     /// The keys that a reaction of this kind may have.
     fn keys(self) -> &'static [&'static str] {
         match self {
-            Self::Enter => &["on", "firstEntryOnly", "do"],
+            Self::Enter => &["on", "firstEntryOnly", "exitOnLeave", "do"],
             Self::Leave => &["on", "reason", "do"],
-            Self::Dwell => &["on", "after", "every", "do"],
+            Self::Dwell => &["on", "after", "every", "exitOnLeave", "do"],
         }
     }
 }
@@ -90,7 +90,10 @@ fn reaction(reader: &mut Reader, node: &Node, path: &str) -> Option<Reaction> {
     let since = reader.problems.len();
     let on = reader.required(node, path, "on")?;
     let kind = reader.choice(on, &within(path, "on"), &KINDS)?;
-    reader.check_keys(members, path, kind.keys());
+    // Where it has no place, that gets an error of its own.
+    let refused = node.get("exitOnLeave").filter(|_| matches!(kind, Kind::Leave)).map(|_| "exitOnLeave");
+    let known: Vec<&str> = kind.keys().iter().copied().chain(refused).collect();
+    reader.check_keys(members, path, &known);
     let trigger = match kind {
         Kind::Enter => {
             let first = node.get("firstEntryOnly");
@@ -103,9 +106,22 @@ fn reaction(reader: &mut Reader, node: &Node, path: &str) -> Option<Reaction> {
         }
         Kind::Dwell => schedule(reader, node, path).map(Trigger::Dwell),
     };
+    let exit_on_leave = exit_on_leave(reader, node, path, kind);
     let actions = actions(reader, node, path);
-    let reaction = Reaction { trigger: trigger?, actions: actions? };
+    let reaction = Reaction { trigger: trigger?, exit_on_leave, actions: actions? };
     (!reader.failed_since(since)).then_some(reaction)
+}
+
+/// BK-125. A leave cannot end with itself.
+fn exit_on_leave(reader: &mut Reader, node: &Node, path: &str, kind: Kind) -> bool {
+    let Some(flag) = node.get("exitOnLeave") else { return false };
+    let path = within(path, "exitOnLeave");
+    if matches!(kind, Kind::Leave) {
+        let hint = "only `enter` and `dwell` reactions can end when the contact leaves".to_owned();
+        reader.error(flag.at, &path, "has no place in a `leave` reaction", Some(hint));
+        return false;
+    }
+    reader.flag(flag, &path).unwrap_or_default()
 }
 
 /// One reason or a list of them.

@@ -6,7 +6,9 @@ use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-pub use super::dwell::{BucketDeadline, BucketDwelled, Dwelled, Reacted, ReactionOutcome};
+pub use super::dwell::{
+    BucketDeadline, BucketDwelled, DwellPlan, DwellPlanned, Dwelled, Reacted, ReactionOutcome,
+};
 use crate::{BucketId, ContactId, Properties, RecordId, SourceId, StayId, Timestamp, identity::KeyKind};
 
 /// How a key came to its contact (AK-01).
@@ -321,6 +323,9 @@ pub struct MovedStay {
     /// What its schedules fired last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dwelled: Vec<Dwelled>,
+    /// When it catches up with schedules that came later.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dwell_plans: Vec<DwellPlan>,
 }
 
 /// An idempotency key that moves in a merge.
@@ -451,6 +456,8 @@ pub enum ContactEvent {
     BucketDwelled(BucketDwelled),
     /// See [`BucketDeadline`].
     BucketDeadline(BucketDeadline),
+    /// See [`DwellPlanned`].
+    DwellPlanned(DwellPlanned),
     /// See [`Reacted`].
     Reacted(Reacted),
     /// See [`Announced`].

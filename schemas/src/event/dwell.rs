@@ -49,6 +49,37 @@ pub struct BucketDeadline {
     pub max_dwell_at: Timestamp,
 }
 
+/// A stay that was past a threshold when the schedule came got the instant of its first fire, because the bucket lets
+/// such members catch up at no more than `dwellCatchUpPerMinute` (BK-138).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DwellPlanned {
+    /// When it was given out.
+    pub at: Timestamp,
+    /// The bucket.
+    pub bucket: BucketId,
+    /// The stay.
+    pub stay: StayId,
+    /// Ordinal of the stay.
+    pub epoch: u32,
+    /// The schedule.
+    pub label: CompactString,
+    /// Since when the schedule decides; if that changes, the plan is void.
+    pub since: Timestamp,
+    /// The instant given.
+    pub due: Timestamp,
+}
+
+/// A stay's turn to catch up with one schedule; see [`DwellPlanned`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DwellPlan {
+    /// The schedule.
+    pub label: CompactString,
+    /// See [`DwellPlanned::since`].
+    pub since: Timestamp,
+    /// See [`DwellPlanned::due`].
+    pub due: Timestamp,
+}
+
 /// What became of a reaction (BK-123).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -116,7 +116,9 @@ pub async fn read_message(
             let headers: Vec<(String, String)> = lines.filter_map(pair).collect();
             let message = Message { first, headers, body: Vec::new() };
             if message.header("transfer-encoding").is_some() {
-                return Err(malformed("chunks were not expected"));
+                buffer.drain(..end + 4);
+                let body = read_chunks(stream, buffer).await?;
+                return Ok(Some(Message { body, ..message }));
             }
             let length = message.header("content-length").filter(|_| !bodiless).unwrap_or("0");
             let length: usize = length.parse().map_err(|_| malformed("content-length"))?;
@@ -134,6 +136,33 @@ pub async fn read_message(
             return if buffer.is_empty() { Ok(None) } else { Err(io::ErrorKind::UnexpectedEof.into()) };
         }
     }
+}
+
+/// Reads a body that comes in chunks.
+async fn read_chunks(stream: &mut (impl AsyncRead + Unpin), buffer: &mut Vec<u8>) -> io::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let Some(end) = buffer.windows(2).position(|window| window == b"\r\n") else {
+            more(stream, buffer).await?;
+            continue;
+        };
+        let length =
+            std::str::from_utf8(&buffer[..end]).ok().and_then(|hex| usize::from_str_radix(hex, 16).ok());
+        let length = length.ok_or_else(|| malformed("chunk"))?;
+        let (begin, next) = (end + 2, end + 2 + length + 2);
+        while buffer.len() < next {
+            more(stream, buffer).await?;
+        }
+        body.extend_from_slice(&buffer[begin..begin + length]);
+        buffer.drain(..next);
+        if length == 0 {
+            return Ok(body);
+        }
+    }
+}
+
+async fn more(stream: &mut (impl AsyncRead + Unpin), buffer: &mut Vec<u8>) -> io::Result<()> {
+    if stream.read_buf(buffer).await? == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
 }
 
 /// One connection, kept alive.

@@ -149,10 +149,10 @@ fn members(event: &DomainEvent) -> serde_json::Result<Value> {
     }
     match event {
         DomainEvent::Contact(event) => any!(event, ContactEvent: Created KeysAttached PropertiesChanged Seen
-            EventRecorded BucketEntered BucketLeft BucketDwelled BucketDeadline Reacted Announced MergedInto Absorbed
-            IdentityConflict Erased Deleted Restored Looked),
+            EventRecorded BucketEntered BucketLeft BucketDwelled BucketDeadline DwellPlanned Reacted Announced MergedInto
+            Absorbed IdentityConflict Erased Deleted Restored Looked),
         DomainEvent::Bucket(event) => any!(event, BucketEvent: Defined Retired Switched BackfillStarted
-            BackfillAdvanced BackfillCompleted),
+            BackfillAdvanced BackfillCompleted CatchUpPlanned),
         DomainEvent::Identity(event) => any!(event, IdentityEvent: Claimed Released),
         DomainEvent::Endpoint(event) => {
             any!(event, EndpointEvent: Created Updated SecretRotated Disabled Enabled

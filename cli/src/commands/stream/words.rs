@@ -4,7 +4,7 @@ use mainspring_schemas::{
     Properties,
     event::{
         AccessEvent, BucketEvent, ContactEvent, DeliveryEvent, DomainEvent, EndpointEvent, IdentityEvent,
-        bucket::{BackfillAdvanced, BackfillCompleted, BackfillStarted, Purpose},
+        bucket::{BackfillAdvanced, BackfillCompleted, BackfillStarted, CatchUpPlanned, Purpose},
         contact::{AttachedKey, ReactionOutcome, TransitionSource},
         delivery::{AttemptResult, DiscardReason},
     },
@@ -140,6 +140,10 @@ fn contact(event: &ContactEvent) -> String {
         ContactEvent::BucketDeadline(event) => {
             format!("stay {} in {} got an end at {}", event.epoch, event.bucket, event.max_dwell_at)
         }
+        ContactEvent::DwellPlanned(event) => {
+            let (epoch, bucket, label) = (event.epoch, &event.bucket, &event.label);
+            format!("stay {epoch} in {bucket} catches up with {label} at {}", event.due)
+        }
         ContactEvent::Reacted(event) => {
             let why = match event.outcome {
                 ReactionOutcome::Ran => "ran",
@@ -192,6 +196,10 @@ fn bucket(event: &BucketEvent) -> String {
         BucketEvent::BackfillAdvanced(event) => format!("back-fill decided {} contacts", event.processed),
         BucketEvent::BackfillCompleted(event) => {
             format!("back-fill ended after {} contacts", event.processed)
+        }
+        BucketEvent::CatchUpPlanned(event) => {
+            let CatchUpPlanned { first, count, per_minute, .. } = event;
+            format!("{count} members catch up from {first} on, {per_minute} a minute")
         }
     }
 }

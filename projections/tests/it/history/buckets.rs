@@ -1,5 +1,7 @@
 //! Definitions, switches and passes of buckets in a history.
 
+use std::num::NonZeroU32;
+
 use super::*;
 
 impl History {
@@ -21,7 +23,7 @@ impl History {
         let stream = StreamName::bucket(&BucketId::new(name).unwrap());
         let at = self.now();
         let purpose = if whom.is_multiple_of(3) { Purpose::Clocks } else { Purpose::Membership };
-        let event = match spare % 6 {
+        let event = match spare % 7 {
             _ if !self.versions.contains_key(&stream) => return self.define(name, "h0"),
             0 => return self.define(name, "h1"),
             1 => BucketEvent::Retired(Retired { at }),
@@ -36,6 +38,12 @@ impl History {
                 let cursor = ContactId(Uuid::from_u128(5));
                 BucketEvent::BackfillAdvanced(BackfillAdvanced { at, cursor, processed: 4, purpose })
             }
+            5 => BucketEvent::CatchUpPlanned(CatchUpPlanned {
+                at,
+                first: at,
+                count: 3,
+                per_minute: NonZeroU32::MIN,
+            }),
             _ => BucketEvent::BackfillCompleted(BackfillCompleted {
                 at,
                 criteria_hash: "h1".to_owned(),

@@ -50,7 +50,7 @@ impl History {
             .collect();
         let open = |record: &Recorded| {
             let fields = personal_fields(&record.event_type).unwrap();
-            Bytes::from(split(&record.payload, fields).unwrap().open)
+            Bytes::from(split(&lift(&record.payload, fields).unwrap(), fields).unwrap().open())
         };
         let mut records = self.records.clone();
         for record in &mut records {

@@ -1,5 +1,7 @@
 //! Section 1: errors, bodies, queries, headers.
 
+use std::io::Read;
+
 use serde_json::{Value, json};
 
 use super::{Table, error, gzip::gzip, issues, members, site, wanted};
@@ -308,4 +310,46 @@ async fn ht_43_and_ht_50_size() {
     table.row("HT-43", &server.send(packed(100)).await, 202, &json!({"stored": true}));
     table.row("HS-17", &server.send(packed(70_000)).await, 413, &too_large);
     table.end();
+}
+
+#[tokio::test]
+async fn ht_43_long_answers_are_compressed_when_asked() {
+    let server = site().start();
+    let mut table = Table::default();
+    for n in 0..40 {
+        event(&server, json!({"name": "x", "userId": format!("somebody-{n}")})).await;
+    }
+    let ask = async |target: &str, accepted: &str| {
+        let request = Request::new("GET", target).key(ADMIN).header("accept-encoding", accepted);
+        server.send(request).await
+    };
+    let list = "/v1/admin/contacts?limit=100";
+    let plain = server.get(list).await;
+    table.same("HT-43 not asked", plain.header("content-encoding"), None);
+    table.same("HT-43", plain.header("vary"), Some("Accept-Encoding"));
+    let whole = plain.expect(200);
+    for (encoding, unpack) in [("gzip", ungzip as fn(&[u8]) -> Vec<u8>), ("deflate", inflate)] {
+        let packed = ask(list, encoding).await;
+        table.same("HT-43", packed.header("content-encoding"), Some(encoding));
+        table.same("HT-43", packed.header("vary"), Some("Accept-Encoding"));
+        assert!(packed.body.len() < plain.body.len() / 2, "{} of {}", packed.body.len(), plain.body.len());
+        let unpacked: Value = serde_json::from_slice(&unpack(&packed.body)).unwrap();
+        table.same("HT-43 same answer", &unpacked["contacts"], &whole["contacts"]);
+    }
+    let short = ask("/v1/admin/contacts?limit=1", "gzip").await;
+    table.same("HT-43 not worth it", short.header("content-encoding"), None);
+    assert_eq!(short.expect(200)["contacts"].as_array().map(Vec::len), Some(1));
+    table.end();
+}
+
+fn ungzip(bytes: &[u8]) -> Vec<u8> {
+    let mut unpacked = Vec::new();
+    flate2::read::GzDecoder::new(bytes).read_to_end(&mut unpacked).unwrap();
+    unpacked
+}
+
+fn inflate(bytes: &[u8]) -> Vec<u8> {
+    let mut unpacked = Vec::new();
+    flate2::read::ZlibDecoder::new(bytes).read_to_end(&mut unpacked).unwrap();
+    unpacked
 }
