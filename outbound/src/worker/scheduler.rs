@@ -19,7 +19,7 @@ use super::{
     statistics::Statistics,
 };
 use crate::{
-    destination,
+    destination::Registry,
     ports::{Clock, Endpoint, Position},
     settings::Settings,
 };
@@ -231,7 +231,11 @@ impl Scheduler {
         }
         let Some(lane) = self.lanes.get_mut(&endpoint) else { return };
         let now = self.ports.clock.now();
-        lane.set_gate(gate(self.ports.endpoints.get(endpoint).as_deref(), lane.disabling));
+        lane.set_gate(gate(
+            &self.ports.destinations,
+            self.ports.endpoints.get(endpoint).as_deref(),
+            lane.disabling,
+        ));
         if let Some(plan) = lane.plan(now, *self.position.borrow()) {
             let (ports, statistics) = (self.ports.clone(), Arc::clone(&self.statistics));
             self.work.push(load::page(ports, statistics, endpoint, plan).boxed());
@@ -318,7 +322,7 @@ impl Scheduler {
         let Some(lane) = self.lanes.get_mut(&endpoint) else { return };
         lane.queued = false;
         let live = self.ports.endpoints.get(endpoint);
-        lane.set_gate(gate(live.as_deref(), lane.disabling));
+        lane.set_gate(gate(&self.ports.destinations, live.as_deref(), lane.disabling));
         // It may have been blocked, filled or emptied while it stood in line.
         let ready = lane.has_work(now) && !self.slots.lane_is_full(lane.claimant(now));
         if let Some(live) = live.filter(|_| ready)
@@ -336,11 +340,11 @@ impl Scheduler {
     }
 }
 
-fn gate(endpoint: Option<&Endpoint>, disabling: bool) -> Gate {
+fn gate(destinations: &Registry, endpoint: Option<&Endpoint>, disabling: bool) -> Gate {
     match endpoint {
         None => Gate::Closed,
         Some(endpoint)
-            if endpoint.enabled && !disabling && destination::is_registered(&endpoint.settings.kind) =>
+            if endpoint.enabled && !disabling && destinations.is_registered(&endpoint.settings.kind) =>
         {
             Gate::Open
         }

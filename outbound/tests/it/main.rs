@@ -4,6 +4,7 @@
 
 mod client;
 mod delivery;
+mod destinations;
 mod receiver;
 mod requeue;
 mod script;
