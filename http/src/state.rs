@@ -7,6 +7,7 @@ use std::sync::{
 
 use mainspring_actors::Engine;
 use mainspring_projections::ReadModels;
+use mainspring_schemas::destination::Description;
 
 use crate::{identify::TokenKeys, limiter::Limiter};
 
@@ -26,6 +27,8 @@ pub struct Settings {
     pub admin_limit: Option<u32>,
     /// Whether an endpoint may have this address.
     pub url_check: UrlCheck,
+    /// The kinds that an endpoint may have, whether or not deliveries of them can be made now (OB-74).
+    pub destinations: Arc<[Description]>,
     /// What seals redirect identity tokens (TK-01, TK-21).
     pub token_keys: TokenKeys,
     /// How long a listing waits for the read models, in milliseconds (HT-63).
@@ -38,13 +41,14 @@ pub struct Settings {
 
 impl Settings {
     /// Sensible settings around what each installation has of its own.
-    pub fn new(url_check: UrlCheck, token_keys: TokenKeys) -> Self {
+    pub fn new(url_check: UrlCheck, destinations: Arc<[Description]>, token_keys: TokenKeys) -> Self {
         Self {
             max_body: 1024 * 1024,
             max_batch: 1000,
             admin_key: None,
             admin_limit: Some(100),
             url_check,
+            destinations,
             token_keys,
             patience_ms: 500,
             workers: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
@@ -95,6 +99,11 @@ impl AppState {
     /// The position listings should have reached.
     pub(crate) fn acknowledged(&self) -> u64 {
         self.acknowledged.load(Ordering::Relaxed)
+    }
+
+    /// What is known of a kind of endpoint.
+    pub(crate) fn destination(&self, kind: &str) -> Option<&Description> {
+        self.settings.destinations.iter().find(|destination| destination.id == kind)
     }
 
     /// Says whether load balancers should send requests here (HE-05).

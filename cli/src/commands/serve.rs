@@ -10,11 +10,15 @@ use std::{
 use actix_web::web::Data;
 use anyhow::Context;
 use mainspring_http::{AppState, Settings as HttpSettings, identify::TokenKeys};
-use mainspring_outbound::{guard::Policy, settings::Settings as OutboundSettings};
+use mainspring_outbound::{destination::Registry, guard::Policy, settings::Settings as OutboundSettings};
 
 use super::places::DataDirArgument;
 use crate::{
-    compose::{Options, System},
+    compose::{
+        Options, System,
+        destinations::{self, described},
+        posthog::Seed,
+    },
     definitions::DefinitionArguments,
     environment,
     exit::{Fault, Reason},
@@ -56,6 +60,9 @@ Environment:
   MAINSPRING_SECRET                   seals identity tokens, 32 bytes or more; one of its own if unset. Also as _FILE
   MAINSPRING_SECRET_PREVIOUS          secrets it replaced, separated by commas: still good for reading
   OUTBOUND_CONTACT_SCOPE              intent: explicit changes of contacts are announced; all: every one [default: intent]
+  ENABLED_DESTINATION_PRESETS         kinds besides webhook and posthog: segment, slack, or * for all [default: none]
+  ENABLE_POSTHOG_DESTINATION=true     makes an endpoint for the account of POSTHOG_API_KEY, at POSTHOG_HOST if set
+  OUTBOUND_LIB_NAME                   what PostHog and Segment are told as $lib [default: hogsend]
   OUTBOUND_WEBHOOK_ALLOW_HTTP=true    lets webhooks go to http:// addresses
   OUTBOUND_WEBHOOK_ALLOW_PRIVATE=true lets webhooks go to private and loopback addresses
   LOG_LEVEL                           error, warn, info, http or debug [default: info]
@@ -63,9 +70,13 @@ Environment:
 Example: mainspring serve --data-dir ./data --definitions ./definitions --listen 127.0.0.1:3002";
 
 /// Settings of the edge from the environment.
-fn http_settings(policy: Policy, token_keys: TokenKeys) -> anyhow::Result<HttpSettings> {
+fn http_settings(
+    policy: Policy,
+    destinations: &Registry,
+    token_keys: TokenKeys,
+) -> anyhow::Result<HttpSettings> {
     let check = move |url: &str| policy.check_url(url).map(|_| ()).map_err(|refusal| refusal.to_string());
-    let mut settings = HttpSettings::new(Arc::new(check), token_keys);
+    let mut settings = HttpSettings::new(Arc::new(check), described(destinations), token_keys);
     settings.admin_key = environment::secret("ADMIN_API_KEY")?;
     if let Some(limit) = environment::parsed::<u32>("ADMIN_RATE_LIMIT", "a whole number, 0 = unlimited")? {
         settings.admin_limit = (limit > 0).then_some(limit);
@@ -110,29 +121,48 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let bootstrap = environment::parsed("HOGSEND_BOOTSTRAP_API_KEY", "true or false")?.unwrap_or(true);
     let address = address(&args)?;
     let definitions = args.definitions.load()?;
+    let destinations = Arc::new(destinations::registry());
+    let start = AtStart { bootstrap, seed: Seed::from_environment(&outbound.policy)? };
     let data = args.data_dir.create()?;
-    let settings = http_settings(outbound.policy.clone(), secrets.keys(&data)?)?;
+    let settings = http_settings(outbound.policy.clone(), &destinations, secrets.keys(&data)?)?;
     let listener = bind(address)?;
     let options = Options {
         definitions,
         policy,
         erases_after_grace: true,
         outbound: Some(outbound),
+        destinations,
         ..Options::new(data)
     };
-    actix_web::rt::System::new().block_on(serve(options, settings, listener, bootstrap, interrupt))
+    actix_web::rt::System::new().block_on(serve(options, settings, listener, start, interrupt))
+}
+
+/// What is made at the start if it is not there.
+struct AtStart {
+    /// The first API key.
+    bootstrap: bool,
+    /// The endpoint of PostHog.
+    seed: Option<Seed>,
 }
 
 async fn serve(
     options: Options,
     settings: HttpSettings,
     listener: TcpListener,
-    bootstrap: bool,
+    start: AtStart,
     mut interrupt: Interrupt,
 ) -> anyhow::Result<ExitCode> {
     let system = System::open(options).await?;
-    if bootstrap && let Some(created) = system.engine.keys().bootstrap().await? {
+    if start.bootstrap
+        && let Some(created) = system.engine.keys().bootstrap().await?
+    {
         output::notice(format_args!("first API key, for events only, shown this once: {}", created.key));
+    }
+    if let Some(seed) = start.seed
+        && let Err(error) = seed.ensure(system.engine.endpoints()).await
+    {
+        // Deliveries to everybody else matter more (OB-233).
+        tracing::error!(%error, "the endpoint of ENABLE_POSTHOG_DESTINATION could not be made");
     }
     if settings.admin_key.is_none() && system.engine.keys().list(false).len() <= 1 {
         let advice =

@@ -10,11 +10,14 @@ use mainspring_actors::{
 };
 use mainspring_projections::{Endpoint, ReadModels};
 use mainspring_schemas::{
-    EndpointId, Properties, catalog::is_subscription, event::access::Scope, event::endpoint::EndpointSettings,
+    EndpointId, catalog::is_subscription, event::access::Scope, event::endpoint::EndpointSettings,
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::reading::{ask, uuid};
+use super::{
+    destinations::{Given, check, shown_config, shown_url},
+    reading::{ask, uuid},
+};
 use crate::{
     auth::require_admin,
     error::ApiError,
@@ -22,12 +25,6 @@ use crate::{
     query::Parameters,
     state::AppState,
 };
-
-/// What is shown instead of a credential (OB-84).
-pub(super) const MASK: &str = "***";
-
-/// Kinds that this build can deliver to.
-const KINDS: [&str; 1] = ["webhook"];
 
 /// Most seconds an old secret goes on signing beside the new one: a week (AP-45).
 const MAX_GRACE_SECONDS: u64 = 7 * 24 * 3600;
@@ -43,26 +40,7 @@ fn of_engine(error: EngineError) -> ApiError {
     }
 }
 
-/// Whether a member is named like a credential.
-pub(super) fn is_secret(key: &str) -> bool {
-    let key = key.to_ascii_lowercase();
-    ["key", "secret", "token", "password", "authorization"].iter().any(|word| key.contains(word))
-}
-
-/// A configuration without its credentials.
-fn masked(config: &Properties) -> Map<String, Value> {
-    let mask = |(key, value): (&String, &Value)| {
-        let value = match value {
-            Value::Object(members) => Value::Object(masked(members)),
-            _ if is_secret(key) => Value::from(MASK),
-            other => other.clone(),
-        };
-        (key.clone(), value)
-    };
-    config.iter().map(mask).collect()
-}
-
-fn shape(view: &EndpointView, row: Option<&Endpoint>, pending: u64) -> Value {
+fn shape(state: &AppState, view: &EndpointView, row: Option<&Endpoint>, pending: u64) -> Value {
     let failures = row.map_or(0, |row| row.consecutive_failures);
     let health = match (view.disabled, failures) {
         (true, _) => "paused",
@@ -71,12 +49,12 @@ fn shape(view: &EndpointView, row: Option<&Endpoint>, pending: u64) -> Value {
     };
     json!({
         "id": view.id,
-        "url": view.settings.url,
+        "url": shown_url(state, &view.settings),
         "description": view.settings.description,
         "eventTypes": view.settings.event_types,
         "secretPrefix": view.secret_prefix,
         "kind": view.settings.kind,
-        "config": view.settings.config.as_ref().map(masked),
+        "config": shown_config(state, &view.settings),
         "status": if view.disabled { "disabled" } else { "enabled" },
         "organizationId": null,
         "lastDeliveryAt": row.and_then(|row| row.last_delivery_at),
@@ -97,12 +75,7 @@ async fn shown(state: &AppState, view: &EndpointView) -> Result<Value, ApiError>
     let id = view.id;
     let ((row, counts), _) =
         ask(state, move |models| Ok((models.endpoint(id)?, models.delivery_counts(Some(id))?))).await?;
-    Ok(shape(view, row.as_ref(), counts.pending))
-}
-
-fn check_url(state: &AppState, url: &str) -> Result<(), ApiError> {
-    let refused = |reason| ApiError::BadRequest(format!("Webhook URL is not allowed: {reason}"));
-    (state.settings.url_check)(url).map_err(refused)
+    Ok(shape(state, view, row.as_ref(), counts.pending))
 }
 
 /// `GET /v1/admin/webhooks`, newest first.
@@ -126,7 +99,7 @@ pub(super) async fn list(state: Data<AppState>, request: HttpRequest) -> Result<
     for (row, pending) in &rows {
         // The engine knows the newest settings; one deleted a moment ago is left out.
         if let Some(view) = state.engine.endpoints().get(row.id).await? {
-            endpoints.push(shape(&view, Some(row), *pending));
+            endpoints.push(shape(&state, &view, Some(row), *pending));
         }
     }
     Ok(lag.ok().json(json!({"endpoints": endpoints, "total": total, "limit": limit, "offset": offset})))
@@ -139,14 +112,6 @@ fn read_types(reader: &mut Members<'_>, required: bool) -> Option<Vec<String>> {
         reader.issues.invalid_value("eventTypes", &known);
     }
     Some(types)
-}
-
-fn read_kind(reader: &mut Members<'_>) -> Option<String> {
-    let kind = reader.text("kind", false, 1, 128)?;
-    if !KINDS.contains(&kind.as_str()) {
-        reader.issues.invalid_value("kind", &KINDS);
-    }
-    Some(kind)
 }
 
 /// A member that `null` clears.
@@ -175,8 +140,8 @@ pub(super) async fn create(
     let event_types = read_types(&mut reader, true);
     let description = reader.text("description", false, 0, 500);
     let disabled = reader.boolean("disabled").unwrap_or(false);
-    let kind = read_kind(&mut reader);
-    let config = reader.properties("config");
+    let kind = reader.text("kind", false, 1, 128);
+    let config = clearable(&mut reader, "config", |reader| reader.properties("config")).flatten();
     reader.issues.into_result(())?;
     let settings = EndpointSettings {
         url: url.unwrap_or_default(),
@@ -185,10 +150,10 @@ pub(super) async fn create(
         kind: kind.unwrap_or_else(|| "webhook".to_owned()),
         config,
     };
-    check_url(&state, &settings.url)?;
+    check(&state, &settings, Given::ALL)?;
     let (view, secret) = state.engine.endpoints().create(settings, disabled).await?;
     state.acknowledge(Some(view.position));
-    let mut answer = shape(&view, None, 0);
+    let mut answer = shape(&state, &view, None, 0);
     if let Some(secret) = secret {
         answer["secret"] = json!(secret);
     }
@@ -225,14 +190,19 @@ pub(super) async fn update(
             reader.text("description", false, 0, 500)
         }),
         disabled: reader.boolean("disabled"),
-        kind: read_kind(&mut reader),
+        kind: reader.text("kind", false, 1, 128),
         config: clearable(&mut reader, "config", |reader| reader.properties("config")),
     };
     let patch = reader.issues.into_result(patch)?;
-    if let Some(url) = &patch.url {
-        check_url(&state, url)?;
-    }
-    let (view, secret) = state.engine.endpoints().update(id, patch).await.map_err(of_engine)?;
+    let given = Given {
+        kind: patch.kind.is_some(),
+        url: patch.url.is_some(),
+        event_types: patch.event_types.is_some(),
+        config: patch.config.is_some(),
+    };
+    let accept = |settings: &EndpointSettings| check(&state, settings, given);
+    let updated = state.engine.endpoints().update_if(id, patch, accept).await;
+    let (view, secret) = updated.map_err(of_engine)??;
     state.acknowledge(Some(view.position));
     let mut answer = shown(&state, &view).await?;
     if let Some(secret) = secret {
@@ -292,19 +262,4 @@ pub(super) async fn test(
         "deliveryId": test.delivery,
         "webhookId": test.message.to_string(),
     })))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ob_84_credentials_are_masked_at_any_depth() {
-        let config = json!({"writeKey": "w", "host": "h", "auth": {"Token": "t", "n": 1}, "apikey": 5});
-        let shown = Value::Object(masked(config.as_object().unwrap()));
-        assert_eq!(
-            shown,
-            json!({"writeKey": "***", "host": "h", "auth": {"Token": "***", "n": 1}, "apikey": "***"})
-        );
-    }
 }

@@ -15,6 +15,7 @@ use mainspring_schemas::{Timestamp, destination::Description};
 
 pub use self::{
     envelope::Envelope,
+    posthog::{KIND as POSTHOG, PLACEHOLDER as POSTHOG_PLACEHOLDER},
     registry::{DEFAULT_LIB, Presets, Registry},
 };
 use crate::{

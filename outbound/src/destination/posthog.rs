@@ -15,11 +15,11 @@ use super::{
     request::{Options, marked, post},
 };
 
-/// The kind's id.
-pub(super) const KIND: &str = "posthog";
+/// The kind's id of PostHog.
+pub const KIND: &str = "posthog";
 
 /// The url of an endpoint that has none of its own: requests go to `config.host` (OB-230).
-const PLACEHOLDER: &str = "posthog://capture";
+pub const PLACEHOLDER: &str = "posthog://capture";
 
 /// What the author of an action did not say, laid over what they said (OB-223).
 const OF_ACTION: [&str; 3] = ["emailSendId", "templateKey", "linkId"];
