@@ -3,6 +3,7 @@
 //! A transform is pure, runs once per attempt and has three ends: a request, nothing to send, or a fault of the
 //! configuration. Everything else (retries, the log, dead letters, the address check) is the same for all kinds.
 
+mod custom;
 mod envelope;
 mod posthog;
 mod registry;
@@ -14,6 +15,7 @@ mod webhook;
 use mainspring_schemas::{Timestamp, destination::Description};
 
 pub use self::{
+    custom::Custom,
     envelope::Envelope,
     posthog::{KIND as POSTHOG, PLACEHOLDER as POSTHOG_PLACEHOLDER},
     registry::{DEFAULT_LIB, Presets, Registry},

@@ -2,13 +2,23 @@
 //! (section 14 of the outbound specification).
 //!
 //! How an envelope becomes a request is code and stands in the crate that sends. What stands here is what everybody
-//! else has to know of it, above all the edge, which checks an endpoint's configuration and hides its credentials.
+//! else has to know of it, above all the edge, which checks an endpoint's configuration and hides its credentials; and
+//! the files in which people describe destinations of their own, requests included (section 15.5).
 
 mod config;
+mod load;
 mod mask;
+mod model;
+mod published;
+mod read;
+mod url;
 
 pub use config::{ConfigIssue, ConfigSchema, Field, FieldKind};
+pub use load::assemble;
 pub use mask::{MASK, looks_secret, masked, masked_address, unmasked, unmasked_text};
+pub use model::{DestinationDefinition, Method, ROOTS, RequestTemplate, Success};
+pub use published::destination_schema;
+pub use url::{ForeignUrl, InvalidUrl, UrlTemplate};
 
 use crate::catalog::{subscribable, subscribes};
 

@@ -21,7 +21,7 @@ impl std::fmt::Debug for SigningSecret {
 }
 
 /// What an operator configures.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EndpointSettings {
     /// Where to.
     pub url: String,
@@ -33,16 +33,6 @@ pub struct EndpointSettings {
     pub kind: String,
     /// Credentials and options of other kinds.
     pub config: Option<Properties>,
-}
-
-impl std::fmt::Debug for EndpointSettings {
-    /// Never shows credentials; an address may be one, too (OB-86).
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("EndpointSettings")
-            .field("kind", &self.kind)
-            .field("event_types", &self.event_types)
-            .finish_non_exhaustive()
-    }
 }
 
 /// The endpoint was created.
