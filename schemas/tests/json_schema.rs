@@ -4,6 +4,7 @@
 
 use std::{fs, path::PathBuf};
 
+use mainspring_schemas::destination::{assemble, destination_schema};
 use mainspring_schemas::{
     definition::{bucket_schema, criteria_schema, load_file},
     outbound_event::envelope_schema,
@@ -45,9 +46,71 @@ fn the_envelope_schema_is_up_to_date() {
     check("envelope.schema.json", &envelope_schema());
 }
 
-/// All files below `examples`, with their text.
-fn examples() -> Vec<(String, String)> {
-    let mut folders = vec![root().join("../examples")];
+#[test]
+fn the_destination_schema_is_up_to_date() {
+    check("destination.schema.json", &destination_schema());
+}
+
+#[test]
+fn the_destination_schema_agrees_with_the_reader() {
+    let validator = jsonschema::validator_for(&destination_schema()).unwrap();
+    for (file, text) in examples("destinations") {
+        assert!(validator.is_valid(&as_json(&file, &text)), "{file}");
+    }
+    let with = |key: &str, value: Value| {
+        let mut file =
+            json!({"destination": "a", "events": ["email.*"], "request": {"url": "https://a.example/"}});
+        file[key] = value;
+        file
+    };
+    for (accepted, document) in [
+        (true, with("name", json!("A"))),
+        (true, with("skip_if", json!([{"not": {"prop": "data.a", "exists": true}}]))),
+        (
+            true,
+            with(
+                "request",
+                json!({"url": "http://a.example/{{ data.x }}", "method": "PUT", "json": ["{{ data }}", null, 1]}),
+            ),
+        ),
+        (true, with("success", json!({"status": "200-202", "body_contains": "ok"}))),
+        (true, with("success", json!({"status": 204}))),
+        (true, with("config", json!({"a": {"type": "url", "default": "https://b.example/"}}))),
+        (false, with("destination", json!("A"))),
+        (false, with("events", json!([]))),
+        (false, with("events", json!(["webhook.test"]))),
+        (false, with("request", json!({}))),
+        (false, with("request", json!({"url": "{{ config.url }}"}))),
+        (false, with("request", json!({"url": "https://a.example/", "method": "GET"}))),
+        (false, with("skip_if", json!({"prop": "data.a"}))),
+        (false, with("skip_if", json!({"prop": "data.a", "gt": "1"}))),
+        (false, with("success", json!({"status": 100}))),
+        (false, with("config", json!({"a": {"required": true}}))),
+        (false, with("nope", json!(1))),
+    ] {
+        let (definitions, issues) = assemble([("a.json".to_owned(), document.to_string())]);
+        assert_eq!(
+            (definitions.len() == 1, issues.is_empty()),
+            (accepted, accepted),
+            "{document} {issues:?}"
+        );
+        assert_eq!(validator.is_valid(&document), accepted, "{document}");
+    }
+}
+
+/// Folders of `examples` whose files describe no buckets.
+const OTHER_FOLDERS: [&str; 1] = ["destinations"];
+
+/// The files of buckets below `examples`, with their text.
+fn bucket_examples() -> Vec<(String, String)> {
+    let folders = fs::read_dir(root().join("../examples")).unwrap();
+    let names = folders.map(|folder| folder.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| !OTHER_FOLDERS.contains(&name.as_str())).flat_map(|name| examples(&name)).collect()
+}
+
+/// All files below a folder of `examples`, with their text.
+fn examples(folder: &str) -> Vec<(String, String)> {
+    let mut folders = vec![root().join("../examples").join(folder)];
     let mut files = Vec::new();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
@@ -97,7 +160,7 @@ fn as_json(file: &str, text: &str) -> Value {
 #[test]
 fn the_examples_load_and_fit_the_schema() {
     let validator = jsonschema::validator_for(&bucket_schema()).unwrap();
-    let examples = examples();
+    let examples = bucket_examples();
     assert!(examples.len() >= 8, "examples are missing");
     for (file, text) in examples {
         let (definitions, issues) = load_file(&file, &text);
