@@ -20,6 +20,7 @@ use crate::{
         posthog::Seed,
     },
     definitions::DefinitionArguments,
+    destinations::DestinationArguments,
     environment,
     exit::{Fault, Reason},
     grace::GraceArgument,
@@ -40,6 +41,8 @@ pub struct Args {
     listen: Option<SocketAddr>,
     #[command(flatten)]
     definitions: DefinitionArguments,
+    #[command(flatten)]
+    destinations: DestinationArguments,
     #[command(flatten)]
     identity: IdentityArguments,
     #[command(flatten)]
@@ -121,7 +124,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let bootstrap = environment::parsed("HOGSEND_BOOTSTRAP_API_KEY", "true or false")?.unwrap_or(true);
     let address = address(&args)?;
     let definitions = args.definitions.load()?;
-    let destinations = Arc::new(destinations::registry());
+    let destinations =
+        Arc::new(destinations::registry(args.destinations.load(args.definitions.place().as_deref())?));
     let start = AtStart { bootstrap, seed: Seed::from_environment(&outbound.policy)? };
     let data = args.data_dir.create()?;
     let settings = http_settings(outbound.policy.clone(), &destinations, secrets.keys(&data)?)?;

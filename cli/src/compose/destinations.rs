@@ -2,18 +2,22 @@
 
 use std::sync::Arc;
 
-use mainspring_outbound::destination::{DEFAULT_LIB, Presets, Registry};
-use mainspring_schemas::destination::Description;
+use mainspring_outbound::destination::{Custom, DEFAULT_LIB, Presets, Registry};
+use mainspring_schemas::destination::{Description, DestinationDefinition};
 
 use crate::environment;
 
-/// The destinations that the environment asks for.
-pub fn registry() -> Registry {
+/// The presets that the environment asks for, and destinations of files, which take the place of presets with the same
+/// id.
+pub fn registry(of_files: Vec<DestinationDefinition>) -> Registry {
     let presets = Presets::parse(&environment::text("ENABLED_DESTINATION_PRESETS").unwrap_or_default());
     let lib = environment::text("OUTBOUND_LIB_NAME");
-    let registry = Registry::new(&presets, lib.as_deref().map_or(DEFAULT_LIB, str::trim));
+    let mut registry = Registry::new(&presets, lib.as_deref().map_or(DEFAULT_LIB, str::trim));
     for id in registry.unknown(&presets) {
         tracing::warn!(id, "ENABLED_DESTINATION_PRESETS names a preset that does not exist");
+    }
+    for definition in of_files {
+        registry.register(Arc::new(Custom::new(definition)));
     }
     registry
 }

@@ -21,7 +21,7 @@ impl<'a> Options<'a> {
 
     /// A text that is not empty.
     pub(super) fn text(&self, name: &str) -> Option<&'a str> {
-        self.schema.value(self.config, name)?.as_str().filter(|text| !text.is_empty())
+        self.schema.value(self.config, name)?.as_str()
     }
 
     /// A text nothing can be sent without (OB-220, OB-240).

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use mainspring_outbound::{
-    destination::{DEFAULT_LIB, Destination, Envelope, Outgoing, Presets, Registry, Transformed},
+    destination::{Custom, DEFAULT_LIB, Destination, Envelope, Outgoing, Presets, Registry, Transformed},
     exchange::Request,
     ports::{Endpoint, QueuedDelivery},
 };
 use mainspring_schemas::{
     DeliveryId, EndpointId, MessageId, Timestamp,
-    destination::{ConfigSchema, Description},
+    destination::{ConfigSchema, Description, assemble},
     event::endpoint::{EndpointSettings, SigningSecret},
 };
 use serde_json::{Value, json};
@@ -232,4 +232,57 @@ fn ob_261_a_destination_in_code_takes_the_place_of_a_preset() {
     let described = json!({"url": "https://own.example/", "kind": "slack", "config": null});
     let envelope = json!({"id": "msg_9", "type": "email.sent", "timestamp": "t", "data": {}});
     assert_eq!(&requested(transform(&registry, &described, &envelope)).body[..], b"msg_9");
+}
+
+fn example() -> Registry {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/destinations/crm.yaml");
+    let (definitions, issues) = assemble([(path.to_owned(), std::fs::read_to_string(path).unwrap())]);
+    assert!(issues.is_empty(), "{issues:?}");
+    let mut registry = Registry::default();
+    for definition in definitions {
+        registry.register(Arc::new(Custom::new(definition)));
+    }
+    registry
+}
+
+#[test]
+fn ob_260_the_request_of_a_file() {
+    let registry = example();
+    let described =
+        |config: Value| json!({"url": "https://crm.example.com/", "kind": "crm", "config": config});
+    let envelope = json!({
+        "id": "msg_1", "type": "contact.created", "timestamp": "2026-06-15T12:00:00.000Z",
+        "data": {"externalId": null, "email": "ada@example.com", "seats": 3, "tags": ["a"]},
+    });
+    let request = requested(transform(&registry, &described(json!({"token": "t-1"})), &envelope));
+    assert_eq!(
+        (request.method.as_str(), request.url.as_str()),
+        ("POST", "https://eu.crm.example.com/ingest")
+    );
+    assert_eq!(headers(&request), json!({"Authorization": "Bearer t-1", "Content-Type": "application/json"}));
+    let body: Value = serde_json::from_slice(&request.body).unwrap();
+    let expected = json!({
+        "kind": "contact.created", "who": "ada@example.com", "at": "2026-06-15T12:00:00.000Z",
+        "payload": {"externalId": null, "email": "ada@example.com", "seats": 3, "tags": ["a"]},
+    });
+    assert_eq!(body, expected);
+    let accepts = |body: &str| request.classifier.as_ref().unwrap().accepts(200, body.as_bytes());
+    assert!(accepts("{\"ok\":true}") && !accepts("{\"ok\":false}"));
+    assert!(!format!("{request:?}").contains("t-1"), "OB-86");
+
+    let us = requested(transform(&registry, &described(json!({"token": "t", "region": "us"})), &envelope));
+    assert_eq!(us.url, "https://us.crm.example.com/ingest");
+    for (config, fault) in [
+        (json!({}), "missing config.token"),
+        (json!({"token": ""}), "missing config.token"),
+        (json!({"token": "line\nend"}), "the header Authorization cannot be sent"),
+        (json!({"token": "t", "region": "evil.com/"}), "the values in request.url make no URL of its domain"),
+    ] {
+        match transform(&registry, &described(config.clone()), &envelope) {
+            Transformed::Config(text) => assert_eq!(text, fault, "{config}"),
+            other => panic!("{config} {other:?}"),
+        }
+    }
+    let ping = json!({"id": "msg_1", "type": "email.bounced", "timestamp": "t", "data": {"templateKey": "internal/ping"}});
+    assert!(matches!(transform(&registry, &described(json!({"token": "t"})), &ping), Transformed::Skip));
 }

@@ -110,9 +110,10 @@ impl ConfigSchema {
         self.fields.iter().find(|field| field.name == name)
     }
 
-    /// The value of a key, its default if there is none. `null` is none.
+    /// The value of a key, its default if there is none. `null` and an empty text are none.
     pub fn value<'a>(&'a self, config: Option<&'a Properties>, name: &str) -> Option<&'a Value> {
-        let given = config.and_then(|config| config.get(name)).filter(|value| !value.is_null());
+        let given = config.and_then(|config| config.get(name));
+        let given = given.filter(|value| !value.is_null() && value.as_str() != Some(""));
         given.or_else(|| self.field(name)?.default.as_ref())
     }
 
@@ -134,6 +135,9 @@ impl ConfigSchema {
                 }
                 continue;
             };
+            if field.required && self.value(config, name).is_none() {
+                continue;
+            }
             if field.secret && value.as_str().is_some_and(is_mask) {
                 issues.push(issue(name, "the mask stands for a stored value, and none is stored".to_owned()));
             } else if !value.is_null() && !field.kind.admits(value) {
