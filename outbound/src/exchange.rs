@@ -35,7 +35,9 @@ impl Request {
 
 /// A destination's own verdict about an answer, by its status and the first 64 KiB of its body (OB-201).
 #[derive(Clone)]
-pub struct Classifier(Arc<dyn Fn(u16, &[u8]) -> bool + Send + Sync>);
+pub struct Classifier(Arc<Verdict>);
+
+type Verdict = dyn Fn(u16, &[u8]) -> bool + Send + Sync;
 
 impl Classifier {
     /// A verdict; it must be pure.

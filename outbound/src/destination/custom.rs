@@ -11,7 +11,7 @@ use reqwest::{
 };
 use serde_json::{Value, json};
 
-use super::{Destination, Outgoing, Transformed, request::missing};
+use super::{Destination, Fault, Outgoing, Transformed, request::missing};
 use crate::exchange::{Classifier, Request};
 
 /// A destination of a file.
@@ -29,14 +29,14 @@ impl Custom {
         Self { definition, classifier }
     }
 
-    fn rendered(&self, outgoing: &Outgoing<'_>) -> Result<Transformed, Transformed> {
+    fn rendered(&self, outgoing: &Outgoing<'_>) -> Result<Transformed, Fault> {
         let DestinationDefinition { description, skip_if, request, .. } = &self.definition;
         let settings = &outgoing.endpoint.settings;
         let config = settings.config.as_ref();
         if let Some(name) = description.config.missing(config).next() {
             return Err(missing(name));
         }
-        let unreadable = |_| Transformed::Config("the envelope cannot be read".to_owned());
+        let unreadable = |_| Fault("the envelope cannot be read".to_owned());
         let envelope: Value = serde_json::from_slice(&outgoing.delivery.body).map_err(unreadable)?;
         let data = json!({
             "data": envelope.get("data"),
@@ -50,13 +50,13 @@ impl Custom {
         if skip_if.as_ref().is_some_and(|condition| condition.holds(&scope)) {
             return Ok(Transformed::Skip);
         }
-        let url = request.url.text(&scope).map_err(|foreign| Transformed::Config(foreign.to_string()))?;
+        let url = request.url.text(&scope).map_err(|foreign| Fault(foreign.to_string()))?;
         let mut headers = HeaderMap::with_capacity(request.headers.len() + 1);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         for (name, value) in &request.headers {
-            let unfit = |()| Transformed::Config(format!("the header {name} cannot be sent"));
-            let key = HeaderName::try_from(name).map_err(|_| unfit(()))?;
-            let mut value = HeaderValue::try_from(value.text(&scope)).map_err(|_| unfit(()))?;
+            let unfit = || Fault(format!("the header {name} cannot be sent"));
+            let key = HeaderName::try_from(name).map_err(|_| unfit())?;
+            let mut value = HeaderValue::try_from(value.text(&scope)).map_err(|_| unfit())?;
             // Most of them hold credentials, and none is of use in a log.
             value.set_sensitive(true);
             headers.insert(key, value);
@@ -88,6 +88,6 @@ impl Destination for Custom {
     }
 
     fn transform(&self, outgoing: &Outgoing<'_>) -> Transformed {
-        self.rendered(outgoing).unwrap_or_else(|fault| fault)
+        self.rendered(outgoing).into()
     }
 }

@@ -4,7 +4,7 @@ use mainspring_schemas::Properties;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::Transformed;
+use super::Fault;
 
 /// What an envelope says (OB-20).
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -28,9 +28,8 @@ impl Envelope {
     ///
     /// # Errors
     /// A configuration fault if the bytes are none, as those of an erased contact are.
-    pub(super) fn read(body: &[u8]) -> Result<Self, Transformed> {
-        serde_json::from_slice(body)
-            .map_err(|_| Transformed::Config("the envelope cannot be read".to_owned()))
+    pub(super) fn read(body: &[u8]) -> Result<Self, Fault> {
+        serde_json::from_slice(body).map_err(|_| Fault("the envelope cannot be read".to_owned()))
     }
 
     /// The first of these members that holds a text which is not empty.

@@ -55,3 +55,12 @@ pub enum Transformed {
     /// No request is possible: permanent. The text never contains a value of the configuration.
     Config(String),
 }
+
+/// Why no request is possible, on the way to [`Transformed::Config`].
+struct Fault(String);
+
+impl From<Result<Transformed, Fault>> for Transformed {
+    fn from(result: Result<Self, Fault>) -> Self {
+        result.unwrap_or_else(|Fault(text)| Self::Config(text))
+    }
+}

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
-    Destination, Envelope, Outgoing, Transformed,
+    Destination, Envelope, Fault, Outgoing, Transformed,
     request::{Options, marked, post},
 };
 
@@ -63,7 +63,7 @@ impl PostHog {
         Self { description, lib: lib.to_owned() }
     }
 
-    fn captured(&self, outgoing: &Outgoing<'_>) -> Result<Transformed, Transformed> {
+    fn captured(&self, outgoing: &Outgoing<'_>) -> Result<Transformed, Fault> {
         let options = Options::of(&self.description.config, outgoing);
         let api_key = options.required("apiKey")?;
         let envelope = Envelope::read(&outgoing.delivery.body)?;
@@ -76,7 +76,7 @@ impl PostHog {
             uuid: outgoing.delivery.message.0,
             properties: marked(event.properties, &self.lib),
         };
-        Ok(post(format!("{}/capture/", options.host()), HeaderMap::new(), &capture))
+        post(format!("{}/capture/", options.host()), HeaderMap::new(), &capture)
     }
 }
 
@@ -132,6 +132,6 @@ impl Destination for PostHog {
     }
 
     fn transform(&self, outgoing: &Outgoing<'_>) -> Transformed {
-        self.captured(outgoing).unwrap_or_else(|fault| fault)
+        self.captured(outgoing).into()
     }
 }

@@ -5,7 +5,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Envelope, Outgoing, Transformed};
+use super::{Envelope, Fault, Outgoing, Transformed};
 use crate::exchange::Request;
 
 /// The options of one endpoint, with the defaults of its kind.
@@ -28,7 +28,7 @@ impl<'a> Options<'a> {
     ///
     /// # Errors
     /// A configuration fault that names the key.
-    pub(super) fn required(&self, name: &str) -> Result<&'a str, Transformed> {
+    pub(super) fn required(&self, name: &str) -> Result<&'a str, Fault> {
         self.text(name).ok_or_else(|| missing(name))
     }
 
@@ -51,8 +51,8 @@ impl<'a> Options<'a> {
 }
 
 /// The fault of a key that nothing can be sent without.
-pub(super) fn missing(name: &str) -> Transformed {
-    Transformed::Config(format!("missing config.{name}"))
+pub(super) fn missing(name: &str) -> Fault {
+    Fault(format!("missing config.{name}"))
 }
 
 /// Properties with the marker of who sent them (OB-207).
@@ -62,10 +62,12 @@ pub(super) fn marked(mut properties: Properties, lib: &str) -> Properties {
 }
 
 /// A `POST` of JSON.
-pub(super) fn post(url: String, mut headers: HeaderMap, body: &impl Serialize) -> Transformed {
+///
+/// # Errors
+/// A fault if it cannot be written.
+pub(super) fn post(url: String, mut headers: HeaderMap, body: &impl Serialize) -> Result<Transformed, Fault> {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    match serde_json::to_vec(body) {
-        Ok(body) => Transformed::Request(Request::post(url, headers, body)),
-        Err(_) => Transformed::Config("the body cannot be written as JSON".to_owned()),
-    }
+    let body =
+        serde_json::to_vec(body).map_err(|_| Fault("the body cannot be written as JSON".to_owned()))?;
+    Ok(Transformed::Request(Request::post(url, headers, body)))
 }

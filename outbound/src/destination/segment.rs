@@ -9,7 +9,7 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use serde::Serialize;
 
 use super::{
-    Destination, Envelope, Outgoing, Transformed,
+    Destination, Envelope, Fault, Outgoing, Transformed,
     request::{Options, marked, post},
 };
 
@@ -58,7 +58,7 @@ impl Segment {
         Self { description, lib: lib.to_owned() }
     }
 
-    fn tracked(&self, outgoing: &Outgoing<'_>) -> Result<Transformed, Transformed> {
+    fn tracked(&self, outgoing: &Outgoing<'_>) -> Result<Transformed, Fault> {
         let options = Options::of(&self.description.config, outgoing);
         let authorization = authorization(options.required("writeKey")?)?;
         let envelope = Envelope::read(&outgoing.delivery.body)?;
@@ -75,13 +75,13 @@ impl Segment {
             properties: marked(envelope.data.clone(), &self.lib),
         };
         let headers = HeaderMap::from_iter([(AUTHORIZATION, authorization)]);
-        Ok(post(format!("{}/v1/track", options.host()), headers, &track))
+        post(format!("{}/v1/track", options.host()), headers, &track)
     }
 }
 
-fn authorization(write_key: &str) -> Result<HeaderValue, Transformed> {
+fn authorization(write_key: &str) -> Result<HeaderValue, Fault> {
     let mut value = HeaderValue::try_from(format!("Basic {}", STANDARD.encode(format!("{write_key}:"))))
-        .map_err(|_| Transformed::Config("config.writeKey cannot be sent".to_owned()))?;
+        .map_err(|_| Fault("config.writeKey cannot be sent".to_owned()))?;
     value.set_sensitive(true);
     Ok(value)
 }
@@ -92,6 +92,6 @@ impl Destination for Segment {
     }
 
     fn transform(&self, outgoing: &Outgoing<'_>) -> Transformed {
-        self.tracked(outgoing).unwrap_or_else(|fault| fault)
+        self.tracked(outgoing).into()
     }
 }

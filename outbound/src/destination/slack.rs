@@ -5,7 +5,7 @@ use reqwest::header::HeaderMap;
 use serde::Serialize;
 
 use super::{
-    Destination, Envelope, Outgoing, Transformed,
+    Destination, Envelope, Fault, Outgoing, Transformed,
     request::{Options, missing, post},
 };
 
@@ -46,7 +46,7 @@ impl Slack {
         Self { description }
     }
 
-    fn said(&self, outgoing: &Outgoing<'_>) -> Result<Transformed, Transformed> {
+    fn said(&self, outgoing: &Outgoing<'_>) -> Result<Transformed, Fault> {
         let options = Options::of(&self.description.config, outgoing);
         let own = Some(outgoing.endpoint.settings.url.as_str()).filter(|url| !url.is_empty());
         let url = options.text("url").or(own).ok_or_else(|| missing("url"))?;
@@ -56,7 +56,7 @@ impl Slack {
             username: options.text("username"),
             icon_emoji: options.text("iconEmoji"),
         };
-        Ok(post(url.to_owned(), HeaderMap::new(), &message))
+        post(url.to_owned(), HeaderMap::new(), &message)
     }
 }
 
@@ -92,7 +92,7 @@ impl Destination for Slack {
     }
 
     fn transform(&self, outgoing: &Outgoing<'_>) -> Transformed {
-        self.said(outgoing).unwrap_or_else(|fault| fault)
+        self.said(outgoing).into()
     }
 }
 

@@ -45,6 +45,8 @@ fn delivery(envelope: &Value) -> QueuedDelivery {
         body: Bytes::from(serde_json::to_vec(envelope).unwrap()),
         position: 0,
         attempts: 0,
+        schedule_attempts: 0,
+        requeues: 0,
         due_at: Timestamp(0),
     }
 }
