@@ -8,7 +8,7 @@ use std::{
 use anyhow::Context;
 use mainspring_schemas::definition::{BucketDefinition, Issue, assemble, select};
 
-use crate::{environment, exit::Fault, output};
+use crate::{destinations, environment, exit::Fault, output};
 
 /// Where definitions are looked for if nobody says otherwise.
 pub const DEFAULT_DIR: &str = "./definitions";
@@ -31,20 +31,24 @@ impl Loaded {
     }
 }
 
+/// Folders of a definitions directory that hold no buckets.
+const OTHER_FOLDERS: [&str; 1] = [destinations::FOLDER];
+
 /// Reads all definition files below directories, or files named directly.
 pub fn read(places: &[PathBuf]) -> anyhow::Result<Loaded> {
-    let files = files(places)?;
+    let files = files(places, &OTHER_FOLDERS)?;
     let count = files.len();
     let (definitions, issues) = assemble(files);
     Ok(Loaded { definitions, issues, files: count })
 }
 
-/// The files with definitions below directories, or files named directly, as `(name, text)`.
-pub fn files(places: &[PathBuf]) -> anyhow::Result<Vec<(String, String)>> {
+/// The files below directories, or named directly, with their texts. Folders that stand right in such a directory and
+/// have one of the names in `except` are left out.
+pub fn files(places: &[PathBuf], except: &[&str]) -> anyhow::Result<Vec<(String, String)>> {
     let mut files = Vec::new();
     for place in places {
         let found = fs::metadata(place).and_then(|metadata| {
-            if metadata.is_dir() { collect(place, &mut files) } else { read_file(place, &mut files) }
+            if metadata.is_dir() { collect(place, except, &mut files) } else { read_file(place, &mut files) }
         });
         found.with_context(|| Fault::usage(format!("definitions in {} cannot be read", place.display())))?;
     }
@@ -63,13 +67,19 @@ pub struct DefinitionArguments {
 }
 
 impl DefinitionArguments {
+    /// Where they are: what the flag says, else `DEFINITIONS_DIR`, else the default directory if there is one.
+    pub fn place(&self) -> Option<PathBuf> {
+        let chosen = self.definitions.clone().or_else(|| environment::path("DEFINITIONS_DIR"));
+        chosen.or_else(|| Some(PathBuf::from(DEFAULT_DIR)).filter(|default| default.is_dir()))
+    }
+
     /// Reads the definitions. `None` keeps those that the log knows. Prints every issue; an error of a definition is a
     /// fault, and so is a bucket that is not defined (BK-202).
     pub fn load(&self) -> anyhow::Result<Option<Vec<BucketDefinition>>> {
         let selection =
             self.enabled_buckets.clone().or_else(|| environment::verbatim("MAINSPRING_ENABLED_BUCKETS"));
         let selection = selection.unwrap_or_default();
-        match for_start(self.definitions.as_deref())? {
+        match for_start(self.place())? {
             Some(definitions) => {
                 let selected = select(definitions, &selection);
                 Ok(Some(selected.map_err(|unknown| Fault::usage(format!("enabled buckets: {unknown}")))?))
@@ -83,14 +93,8 @@ impl DefinitionArguments {
     }
 }
 
-/// The definitions of `explicit`, else of `DEFINITIONS_DIR`, else of the default directory if there is one.
-fn for_start(explicit: Option<&Path>) -> anyhow::Result<Option<Vec<BucketDefinition>>> {
-    let chosen = explicit.map(Path::to_owned).or_else(|| environment::path("DEFINITIONS_DIR"));
-    let place = match chosen {
-        Some(place) => place,
-        None if Path::new(DEFAULT_DIR).is_dir() => PathBuf::from(DEFAULT_DIR),
-        None => return Ok(None),
-    };
+fn for_start(place: Option<PathBuf>) -> anyhow::Result<Option<Vec<BucketDefinition>>> {
+    let Some(place) = place else { return Ok(None) };
     let loaded = read(&[place])?;
     for issue in &loaded.issues {
         output::notice(issue);
@@ -103,16 +107,18 @@ fn for_start(explicit: Option<&Path>) -> anyhow::Result<Option<Vec<BucketDefinit
     }
 }
 
-fn collect(directory: &Path, files: &mut Vec<(String, String)>) -> io::Result<()> {
+fn collect(directory: &Path, except: &[&str], files: &mut Vec<(String, String)>) -> io::Result<()> {
     let mut entries = fs::read_dir(directory)?.collect::<io::Result<Vec<_>>>()?;
     entries.sort_by_key(fs::DirEntry::file_name);
     for entry in entries {
         let path = entry.path();
-        if entry.file_name().to_string_lossy().starts_with('.') {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with('.') || except.contains(&&*name) && path.is_dir() {
             continue;
         }
         if fs::metadata(&path)?.is_dir() {
-            collect(&path, files)?;
+            collect(&path, &[], files)?;
         } else if is_definition_file(&path) {
             read_file(&path, files)?;
         }

@@ -5,6 +5,7 @@
 mod commands;
 mod compose;
 mod definitions;
+mod destinations;
 mod environment;
 mod exit;
 mod grace;

@@ -40,7 +40,7 @@ impl SourceArguments {
             None if Path::new(DEFAULT_DIR).is_dir() => PathBuf::from(DEFAULT_DIR),
             None => return Ok(Loaded::default()),
         };
-        let files = definitions::files(&[place])?;
+        let files = definitions::files(&[place], &[])?;
         let count = files.len();
         let (definitions, issues) = assemble(files);
         Ok(Loaded { definitions, issues, files: count })

@@ -23,7 +23,12 @@ pub struct Issues(pub Vec<Issue>);
 
 impl Issues {
     fn add(&mut self, code: &'static str, key: &str, message: String, details: Value) {
-        let path = if key.is_empty() { Vec::new() } else { vec![Value::from(key)] };
+        let path = if key.is_empty() { &[][..] } else { &[key] };
+        self.add_at(code, path, message, details);
+    }
+
+    fn add_at(&mut self, code: &'static str, path: &[&str], message: String, details: Value) {
+        let path = path.iter().copied().map(Value::from).collect();
         let details = details.as_object().cloned().unwrap_or_default();
         self.0.push(Issue { code, path, message, details });
     }
@@ -69,6 +74,11 @@ impl Issues {
     /// Any other rule.
     pub fn custom(&mut self, key: &str, message: impl Into<String>) {
         self.add("custom", key, message.into(), json!({}));
+    }
+
+    /// Any other rule, about something deeper inside.
+    pub fn nested(&mut self, path: &[&str], message: impl Into<String>) {
+        self.add_at("custom", path, message.into(), json!({}));
     }
 
     /// The value, if nothing is wrong.

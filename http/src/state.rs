@@ -8,6 +8,7 @@ use std::sync::{
 use ipnet::IpNet;
 use mainspring_actors::Engine;
 use mainspring_projections::ReadModels;
+use mainspring_schemas::destination::Description;
 
 use crate::{identify::TokenKeys, limiter::Limiter, sources::registry::Registry};
 
@@ -29,6 +30,8 @@ pub struct Settings {
     pub url_check: UrlCheck,
     /// After how many milliseconds of nothing but failures endpoints are disabled; 0 = never (OB-152).
     pub auto_disable_ms: i64,
+    /// The kinds that an endpoint may have, whether or not deliveries of them can be made now (OB-74).
+    pub destinations: Arc<[Description]>,
     /// What seals redirect identity tokens (TK-01, TK-21).
     pub token_keys: TokenKeys,
     /// How long a listing waits for the read models, in milliseconds (HT-63).
@@ -50,7 +53,7 @@ const FAILED_WEBHOOKS: u32 = 60;
 
 impl Settings {
     /// Sensible settings around what each installation has of its own.
-    pub fn new(url_check: UrlCheck, token_keys: TokenKeys) -> Self {
+    pub fn new(url_check: UrlCheck, destinations: Arc<[Description]>, token_keys: TokenKeys) -> Self {
         Self {
             max_body: 1024 * 1024,
             max_batch: 1000,
@@ -58,6 +61,7 @@ impl Settings {
             admin_limit: Some(100),
             url_check,
             auto_disable_ms: 0,
+            destinations,
             token_keys,
             patience_ms: 500,
             trusted_proxies: Vec::new(),
@@ -114,6 +118,11 @@ impl AppState {
     /// The position listings should have reached.
     pub(crate) fn acknowledged(&self) -> u64 {
         self.acknowledged.load(Ordering::Relaxed)
+    }
+
+    /// What is known of a kind of endpoint.
+    pub(crate) fn destination(&self, kind: &str) -> Option<&Description> {
+        self.settings.destinations.iter().find(|destination| destination.id == kind)
     }
 
     /// Says whether load balancers should send requests here (HE-05).

@@ -71,6 +71,7 @@ async fn measure(receiver: SocketAddr, deliveries: usize, endpoints: usize) {
         queue: world.clone(),
         endpoints: world.clone(),
         log: world.clone(),
+        destinations: Arc::default(),
         transport: Arc::new(GuardedClient::new(&settings).unwrap()),
         clock: Arc::new(RuntimeClock::new()),
         random: Arc::new(Middle),

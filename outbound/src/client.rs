@@ -113,7 +113,8 @@ impl GuardedClient {
         if let (Some(Host::Domain(name)), Some(resolver)) = (url.host(), &self.resolver) {
             resolver.resolve(name).await?;
         }
-        let sent = self.http.post(url).headers(request.headers).body(request.body).send().await;
+        let sent =
+            self.http.request(request.method, url).headers(request.headers).body(request.body).send().await;
         let mut answer = sent.map_err(|error| self.failure(&error))?;
         let status = answer.status().as_u16();
         let retry_after =
@@ -127,7 +128,8 @@ impl GuardedClient {
             }
         }
         let snippet = if self.capture_body { snippet(&body) } else { None };
-        Ok(Response { status, retry_after, snippet })
+        let accepted = request.classifier.map(|classifier| classifier.accepts(status, &body));
+        Ok(Response { status, retry_after, snippet, accepted })
     }
 
     /// What a transport error means. Its own text may hold addresses and is dropped (OB-132).

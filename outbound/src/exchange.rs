@@ -1,23 +1,60 @@
 //! One request and what came back of it, as the worker sees them. [`crate::client`] makes real ones.
 
+use std::{fmt, sync::Arc};
+
 use async_trait::async_trait;
 use bytes::Bytes;
-use reqwest::header::HeaderMap;
+use reqwest::{Method, header::HeaderMap};
 
 use crate::outcome::Failure;
 
 /// How many bytes of an answer are stored (OB-115).
 const SNIPPET_BYTES: usize = 1024;
 
-/// A request about to leave. It is always a `POST` of these very bytes (OB-53, OB-110).
+/// A request about to leave, with these very bytes as its body (OB-53, OB-110).
 #[derive(Clone, Debug)]
 pub struct Request {
+    /// How; `POST` unless the destination wants it otherwise.
+    pub method: Method,
     /// Where to; checked by whoever sends it.
     pub url: String,
     /// Headers of the destination, in addition to the sender's own (OB-111).
     pub headers: HeaderMap,
     /// The body.
     pub body: Bytes,
+    /// What decides whether an answer is a success; without it every 2xx is one (OB-140).
+    pub classifier: Option<Classifier>,
+}
+
+impl Request {
+    /// A `POST` whose answer is judged by its status alone.
+    pub fn post(url: impl Into<String>, headers: HeaderMap, body: impl Into<Bytes>) -> Self {
+        Self { method: Method::POST, url: url.into(), headers, body: body.into(), classifier: None }
+    }
+}
+
+/// A destination's own verdict about an answer, by its status and the first 64 KiB of its body (OB-201).
+#[derive(Clone)]
+pub struct Classifier(Arc<Verdict>);
+
+type Verdict = dyn Fn(u16, &[u8]) -> bool + Send + Sync;
+
+impl Classifier {
+    /// A verdict; it must be pure.
+    pub fn new(accepts: impl Fn(u16, &[u8]) -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(accepts))
+    }
+
+    /// Whether the answer is a success.
+    pub fn accepts(&self, status: u16, body: &[u8]) -> bool {
+        (self.0)(status, body)
+    }
+}
+
+impl fmt::Debug for Classifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Classifier")
+    }
 }
 
 /// The part of an answer that matters.
@@ -29,6 +66,8 @@ pub struct Response {
     pub retry_after: Option<String>,
     /// Its first bytes as text (OB-115); `None` if there are none or none are kept.
     pub snippet: Option<String>,
+    /// The verdict of the request's classifier, if it has one.
+    pub accepted: Option<bool>,
 }
 
 /// Sends requests.

@@ -86,6 +86,14 @@ impl StayId {
     }
 }
 
+impl EndpointId {
+    /// The endpoint that the system makes by itself under a name (OB-232). Each that is deleted is followed by one of
+    /// the next generation.
+    pub fn seeded(name: &str, generation: u32) -> Self {
+        Self(derive("endpoint", &[name.as_bytes(), &generation.to_be_bytes()]))
+    }
+}
+
 impl DeliveryId {
     /// The delivery of one message to one endpoint: a rebuild derives the same id again (OB-65).
     pub fn of(message: &MessageId, endpoint: EndpointId) -> Self {

@@ -6,8 +6,9 @@ use std::{fs, path::PathBuf};
 
 use mainspring_schemas::{
     definition::{bucket_schema, criteria_schema, load_file},
+    destination,
     outbound_event::envelope_schema,
-    source::{assemble, source_schema},
+    source,
 };
 use serde_json::{Value, json};
 
@@ -48,17 +49,74 @@ fn the_envelope_schema_is_up_to_date() {
 
 #[test]
 fn the_source_schema_is_up_to_date() {
-    check("source.schema.json", &source_schema());
+    check("source.schema.json", &source::source_schema());
 }
 
-/// All files with buckets below `examples`, with their text.
-fn examples() -> Vec<(String, String)> {
-    let root = root().join("../examples");
-    let folders = fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path());
-    files_below(folders.filter(|path| path.is_dir() && !path.ends_with("sources")).collect())
+#[test]
+fn the_destination_schema_is_up_to_date() {
+    check("destination.schema.json", &destination::destination_schema());
 }
 
-fn files_below(mut folders: Vec<PathBuf>) -> Vec<(String, String)> {
+#[test]
+fn the_destination_schema_agrees_with_the_reader() {
+    let validator = jsonschema::validator_for(&destination::destination_schema()).unwrap();
+    for (file, text) in examples("destinations") {
+        assert!(validator.is_valid(&as_json(&file, &text)), "{file}");
+    }
+    let with = |key: &str, value: Value| {
+        let mut file =
+            json!({"destination": "a", "events": ["email.*"], "request": {"url": "https://a.example/"}});
+        file[key] = value;
+        file
+    };
+    for (accepted, document) in [
+        (true, with("name", json!("A"))),
+        (true, with("skip_if", json!([{"not": {"prop": "data.a", "exists": true}}]))),
+        (
+            true,
+            with(
+                "request",
+                json!({"url": "http://a.example/{{ data.x }}", "method": "PUT", "json": ["{{ data }}", null, 1]}),
+            ),
+        ),
+        (true, with("success", json!({"status": "200-202", "body_contains": "ok"}))),
+        (true, with("success", json!({"status": 204}))),
+        (true, with("config", json!({"a": {"type": "url", "default": "https://b.example/"}}))),
+        (false, with("destination", json!("A"))),
+        (false, with("events", json!([]))),
+        (false, with("events", json!(["webhook.test"]))),
+        (false, with("request", json!({}))),
+        (false, with("request", json!({"url": "{{ config.url }}"}))),
+        (false, with("request", json!({"url": "https://a.example/", "method": "GET"}))),
+        (false, with("skip_if", json!({"prop": "data.a"}))),
+        (false, with("skip_if", json!({"prop": "data.a", "gt": "1"}))),
+        (false, with("success", json!({"status": 100}))),
+        (false, with("config", json!({"a": {"required": true}}))),
+        (false, with("nope", json!(1))),
+    ] {
+        let (definitions, issues) = destination::assemble([("a.json".to_owned(), document.to_string())]);
+        assert_eq!(
+            (definitions.len() == 1, issues.is_empty()),
+            (accepted, accepted),
+            "{document} {issues:?}"
+        );
+        assert_eq!(validator.is_valid(&document), accepted, "{document}");
+    }
+}
+
+/// Folders of `examples` whose files describe no buckets.
+const OTHER_FOLDERS: [&str; 2] = ["destinations", "sources"];
+
+/// The files of buckets below `examples`, with their text.
+fn bucket_examples() -> Vec<(String, String)> {
+    let folders = fs::read_dir(root().join("../examples")).unwrap();
+    let names = folders.map(|folder| folder.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| !OTHER_FOLDERS.contains(&name.as_str())).flat_map(|name| examples(&name)).collect()
+}
+
+/// All files below a folder of `examples`, with their text.
+fn examples(folder: &str) -> Vec<(String, String)> {
+    let mut folders = vec![root().join("../examples").join(folder)];
     let mut files = Vec::new();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
@@ -108,7 +166,7 @@ fn as_json(file: &str, text: &str) -> Value {
 #[test]
 fn the_examples_load_and_fit_the_schema() {
     let validator = jsonschema::validator_for(&bucket_schema()).unwrap();
-    let examples = examples();
+    let examples = bucket_examples();
     assert!(examples.len() >= 8, "examples are missing");
     for (file, text) in examples {
         let (definitions, issues) = load_file(&file, &text);
@@ -126,11 +184,11 @@ fn the_examples_load_and_fit_the_schema() {
 
 #[test]
 fn ws_140_the_example_sources_load_and_fit_the_schema() {
-    let validator = jsonschema::validator_for(&source_schema()).unwrap();
-    let files = files_below(vec![root().join("../examples/sources")]);
+    let validator = jsonschema::validator_for(&source::source_schema()).unwrap();
+    let files = examples("sources");
     assert!(!files.is_empty());
     for (file, text) in files {
-        let (definitions, issues) = assemble([(file.clone(), text.clone())]);
+        let (definitions, issues) = source::assemble([(file.clone(), text.clone())]);
         assert!(issues.is_empty() && definitions.len() == 1, "{issues:?}");
         if let Err(error) = validator.validate(&as_json(&file, &text)) {
             panic!("{file}: {error}");
@@ -140,7 +198,7 @@ fn ws_140_the_example_sources_load_and_fit_the_schema() {
 
 #[test]
 fn ws_143_the_source_schema_agrees_with_the_reader() {
-    let validator = jsonschema::validator_for(&source_schema()).unwrap();
+    let validator = jsonschema::validator_for(&source::source_schema()).unwrap();
     let source = |change: Value| {
         let mut source = json!({
             "source": "s", "auth": {"type": "match", "env": "S", "header": "x-s"}, "event": "e", "user_id": "u",
@@ -192,7 +250,7 @@ fn ws_143_the_source_schema_agrees_with_the_reader() {
         (json!({"rules": [{"event": "a", "email": "b"}]}), false),
     ] {
         let source = source(change);
-        let (definitions, issues) = assemble([("s.json".to_owned(), source.to_string())]);
+        let (definitions, issues) = source::assemble([("s.json".to_owned(), source.to_string())]);
         assert_eq!(issues.is_empty(), good, "{source}: {issues:?}");
         assert_eq!(definitions.len(), usize::from(good), "{source}");
         assert_eq!(validator.is_valid(&source), good, "{source}");

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use mainspring_schemas::{
     Properties, Timestamp,
+    destination::{unmasked, unmasked_text},
     event::{
         EndpointEvent,
         endpoint::{
@@ -82,14 +83,25 @@ fn unmask_headers(
         .collect()
 }
 
-fn unmask(new: Properties, stored: Option<&Properties>) -> Properties {
-    new.into_iter()
-        .map(|(key, value)| {
-            let kept = (value == MASK).then(|| stored.and_then(|stored| stored.get(&key))).flatten();
-            let value = kept.cloned().unwrap_or(value);
-            (key, value)
-        })
-        .collect()
+/// The settings after a partial change; what was shown instead of a credential keeps it (OB-85).
+pub(super) fn merged(old: &EndpointSettings, patch: &EndpointPatch) -> EndpointSettings {
+    let patch = patch.clone();
+    EndpointSettings {
+        url: patch.url.map_or_else(|| old.url.clone(), |url| unmasked_text(url, &old.url)),
+        description: patch.description.unwrap_or_else(|| old.description.clone()),
+        event_types: patch.event_types.map_or_else(|| old.event_types.clone(), distinct),
+        kind: patch.kind.unwrap_or_else(|| old.kind.clone()),
+        config: match patch.config {
+            Some(config) => config.map(|config| unmasked(config, old.config.as_ref())),
+            None => old.config.clone(),
+        },
+        rate_limit: patch.rate_limit.unwrap_or(old.rate_limit),
+        headers: match patch.headers {
+            Some(headers) => unmask_headers(headers, &old.headers),
+            None => old.headers.clone(),
+        },
+        ordering: patch.ordering.unwrap_or(old.ordering),
+    }
 }
 
 /// The events of a partial change; `fresh_secret` is used if the change makes a signed endpoint that has none.
@@ -100,22 +112,7 @@ pub(super) fn patch(
     fresh_secret: impl FnOnce() -> String,
 ) -> (Vec<EndpointEvent>, Option<String>) {
     let old = &state.settings;
-    let settings = EndpointSettings {
-        url: patch.url.unwrap_or_else(|| old.url.clone()),
-        description: patch.description.unwrap_or_else(|| old.description.clone()),
-        event_types: patch.event_types.map_or_else(|| old.event_types.clone(), distinct),
-        kind: patch.kind.unwrap_or_else(|| old.kind.clone()),
-        config: match patch.config {
-            Some(config) => config.map(|config| unmask(config, old.config.as_ref())),
-            None => old.config.clone(),
-        },
-        rate_limit: patch.rate_limit.unwrap_or(old.rate_limit),
-        headers: match patch.headers {
-            Some(headers) => unmask_headers(headers, &old.headers),
-            None => old.headers.clone(),
-        },
-        ordering: patch.ordering.unwrap_or(old.ordering),
-    };
+    let settings = merged(old, &patch);
     let mut events = Vec::new();
     let mut shown = None;
     if settings.kind == SIGNED_KIND && state.secrets.is_empty() {
@@ -199,13 +196,17 @@ mod tests {
 
     #[test]
     fn ob_85_a_mask_written_back_keeps_the_stored_value() {
-        let stored = serde_json::json!({"apiKey": "secret", "host": "h"});
-        let back = serde_json::json!({"apiKey": "***", "host": "other"});
-        let merged = unmask(back.as_object().unwrap().clone(), stored.as_object());
-        assert_eq!(
-            serde_json::Value::Object(merged),
-            serde_json::json!({"apiKey": "secret", "host": "other"})
-        );
+        let object = |value: serde_json::Value| value.as_object().cloned();
+        let mut old = state().settings;
+        old.config = object(serde_json::json!({"apiKey": "secret", "host": "h"}));
+        let patch = EndpointPatch {
+            url: Some("https://a.example/***".to_owned()),
+            config: Some(object(serde_json::json!({"apiKey": "***", "host": "other"}))),
+            ..EndpointPatch::default()
+        };
+        let new = merged(&old, &patch);
+        assert_eq!(new.url, "https://a.example/x");
+        assert_eq!(new.config, object(serde_json::json!({"apiKey": "secret", "host": "other"})));
     }
 
     #[test]

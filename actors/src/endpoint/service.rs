@@ -1,9 +1,9 @@
 //! Commands on endpoints, one at a time each, and the live view that delivery workers read at every attempt (OB-83).
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, convert::Infallible, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use mainspring_eventlog::{Append, AppendError, Expected, NewRecord, Position, StreamAppend};
+use mainspring_eventlog::{Append, AppendError, Expected, LogError, NewRecord, Position, StreamAppend};
 use mainspring_schemas::{
     ContactId, DeliveryId, EndpointId, MessageId, RecordId, StreamName, Timestamp,
     catalog::WEBHOOK_TEST,
@@ -153,6 +153,13 @@ impl Endpoints {
         self.live.read().get(&id).cloned()
     }
 
+    /// All endpoints as they are right now, in the order of their ids.
+    pub fn all(&self) -> Vec<(EndpointId, Arc<EndpointState>)> {
+        let mut all: Vec<_> = self.live.read().iter().map(|(id, state)| (*id, Arc::clone(state))).collect();
+        all.sort_unstable_by_key(|(id, _)| *id);
+        all
+    }
+
     fn known(&self, id: EndpointId) -> Result<Arc<EndpointState>, EngineError> {
         self.live(id).ok_or(EngineError::NotFound)
     }
@@ -225,12 +232,42 @@ impl Endpoints {
     /// [`EngineError::Overloaded`] or [`EngineError::LogFailed`].
     pub async fn create(
         &self,
-        mut settings: EndpointSettings,
+        settings: EndpointSettings,
         disabled: bool,
     ) -> Result<(EndpointView, Option<String>), EngineError> {
         let _one_at_a_time = self.writing.lock().await;
+        let id = self.core.entropy.lock().endpoint(self.core.now());
+        self.make(id, settings, disabled).await
+    }
+
+    /// Creates an endpoint with an id that somebody else chose. Nothing happens if there is or was one with that id;
+    /// so of several who want the same one, only the first makes it (OB-232).
+    ///
+    /// # Errors
+    /// As [`Endpoints::create`].
+    pub async fn create_once(
+        &self,
+        id: EndpointId,
+        settings: EndpointSettings,
+    ) -> Result<Option<EndpointView>, EngineError> {
+        let _one_at_a_time = self.writing.lock().await;
+        let stream = StreamName::endpoint(id);
+        let log_failed = |error: LogError| EngineError::LogFailed(error.to_string());
+        let known = self.core.log().read_stream(&stream, 0, 1).await.map_err(log_failed)?;
+        if !known.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(self.make(id, settings, false).await?.0))
+    }
+
+    /// The caller holds `writing`.
+    async fn make(
+        &self,
+        id: EndpointId,
+        mut settings: EndpointSettings,
+        disabled: bool,
+    ) -> Result<(EndpointView, Option<String>), EngineError> {
         let now = self.core.now();
-        let id = self.core.entropy.lock().endpoint(now);
         settings.event_types = decide::distinct(settings.event_types);
         let secret = (settings.kind == SIGNED_KIND).then(|| self.fresh_secret());
         let event = EndpointEvent::Created(EndpointCreated {
@@ -261,11 +298,30 @@ impl Endpoints {
         id: EndpointId,
         patch: EndpointPatch,
     ) -> Result<(EndpointView, Option<String>), EngineError> {
+        match self.update_if(id, patch, |_| Ok::<(), Infallible>(())).await? {
+            Ok(updated) => Ok(updated),
+            Err(never) => match never {},
+        }
+    }
+
+    /// Changes an endpoint if `accept` takes its settings as they would be; else the inner result is its refusal.
+    ///
+    /// # Errors
+    /// As [`Endpoints::update`].
+    pub async fn update_if<R>(
+        &self,
+        id: EndpointId,
+        patch: EndpointPatch,
+        accept: impl FnOnce(&EndpointSettings) -> Result<(), R>,
+    ) -> Result<Result<(EndpointView, Option<String>), R>, EngineError> {
         let _one_at_a_time = self.writing.lock().await;
         let state = self.known(id)?;
+        if let Err(refusal) = accept(&decide::merged(&state.settings, &patch)) {
+            return Ok(Err(refusal));
+        }
         let (events, secret) = decide::patch(&state, patch, self.core.now(), || self.fresh_secret());
         let (view, _) = self.write(id, Some((*state).clone()), events).await?;
-        Ok((view, secret))
+        Ok(Ok((view, secret)))
     }
 
     /// Ends an endpoint for good (OB-87); its credentials cannot be read by anybody afterwards (OB-86).

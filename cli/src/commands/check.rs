@@ -7,16 +7,17 @@ use serde_json::{Value, json};
 
 use crate::{
     definitions::{self, DEFAULT_DIR},
-    environment,
+    destinations, environment,
     exit::Reason,
     output,
     sources::SourceArguments,
 };
 
-/// Checks definitions of buckets and webhook sources without starting anything.
+/// Checks definitions of buckets, destinations and webhook sources without starting anything.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Every problem is a line `file:line:column: error: field: message`. Exit code 2 if there is an error.
+Every problem is a line `file:line:column: error: field: message`. Exit code 2 if there is an error. Destinations stand
+in a folder `destinations` of a directory; it can also be named itself.
 
 Example: mainspring check ./definitions")]
 pub struct Args {
@@ -41,28 +42,33 @@ fn document(issue: &Issue) -> Value {
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let default = || vec![environment::path("DEFINITIONS_DIR").unwrap_or_else(|| PathBuf::from(DEFAULT_DIR))];
     let places = if args.places.is_empty() { default() } else { args.places.clone() };
-    let loaded = definitions::read(&places)?;
+    let (mut of_destinations, places): (Vec<_>, Vec<_>) =
+        places.into_iter().partition(|place| destinations::is_place(place));
+    of_destinations.extend(places.iter().filter_map(|place| destinations::place_in(place)));
+    let buckets = definitions::read(&places)?;
+    let destinations = destinations::read(&of_destinations)?;
     let sources = args.sources.read()?;
-    let issues = || loaded.issues.iter().chain(&sources.issues);
-    let errors = issues().filter(|issue| issue.is_error()).count();
-    let files = loaded.files + sources.files;
-    let ids: Vec<&str> = loaded.definitions.iter().map(|definition| definition.id.as_str()).collect();
+    let issues: Vec<&Issue> =
+        buckets.issues.iter().chain(&destinations.issues).chain(&sources.issues).collect();
+    let errors = issues.iter().filter(|issue| issue.is_error()).count();
+    let files = buckets.files + destinations.files + sources.files;
+    let ids: Vec<&str> = buckets.definitions.iter().map(|definition| definition.id.as_str()).collect();
+    let kinds: Vec<&str> =
+        destinations.destinations.iter().map(|definition| definition.description.id.as_str()).collect();
+    let sources: Vec<&str> = sources.definitions.iter().map(|source| source.id.as_str()).collect();
     if args.json {
-        let issues: Vec<Value> = issues().map(document).collect();
-        let sources: Vec<&str> = sources.definitions.iter().map(|source| source.id.as_str()).collect();
+        let issues: Vec<Value> = issues.into_iter().map(document).collect();
         output::document(&json!({
-            "ok": errors == 0, "files": files, "buckets": ids, "sources": sources, "issues": issues,
+            "ok": errors == 0, "files": files, "buckets": ids, "destinations": kinds, "sources": sources,
+            "issues": issues,
         }))?;
     } else {
-        issues().for_each(output::data);
-        let sources = match sources.definitions.len() {
-            0 => String::new(),
-            count => format!(" {count} webhook sources,"),
-        };
-        output::notice(format_args!(
-            "{files} files, {} buckets in order,{sources} {errors} errors",
-            ids.len()
-        ));
+        issues.iter().for_each(output::data);
+        let counted =
+            [(ids.len(), "buckets"), (kinds.len(), "destinations"), (sources.len(), "webhook sources")];
+        let counted = counted.iter().filter(|(count, what)| *count > 0 || *what == "buckets");
+        let counted: Vec<String> = counted.map(|(count, what)| format!("{count} {what}")).collect();
+        output::notice(format_args!("{files} files, {} in order, {errors} errors", counted.join(", ")));
     }
     Ok(if errors == 0 { ExitCode::SUCCESS } else { Reason::Usage.into() })
 }

@@ -11,12 +11,18 @@ use actix_web::web::Data;
 use anyhow::Context;
 use ipnet::IpNet;
 use mainspring_http::{AppState, Settings as HttpSettings, identify::TokenKeys};
-use mainspring_outbound::settings::Settings as OutboundSettings;
+use mainspring_outbound::{destination::Registry, settings::Settings as OutboundSettings};
 
 use super::places::DataDirArgument;
 use crate::{
-    compose::{Options, System, sources},
+    compose::{
+        Options, System,
+        destinations::{self, described},
+        posthog::Seed,
+        sources,
+    },
     definitions::DefinitionArguments,
+    destinations::DestinationArguments,
     environment,
     exit::{Fault, Reason},
     grace::GraceArgument,
@@ -41,6 +47,8 @@ pub struct Args {
     #[command(flatten)]
     sources: SourceArguments,
     #[command(flatten)]
+    destinations: DestinationArguments,
+    #[command(flatten)]
     identity: IdentityArguments,
     #[command(flatten)]
     grace: GraceArgument,
@@ -60,6 +68,9 @@ Environment:
   MAINSPRING_SECRET                   seals identity tokens, 32 bytes or more; one of its own if unset. Also as _FILE
   MAINSPRING_SECRET_PREVIOUS          secrets it replaced, separated by commas: still good for reading
   OUTBOUND_CONTACT_SCOPE              intent: explicit changes of contacts are announced; all: every one [default: intent]
+  ENABLED_DESTINATION_PRESETS         kinds besides webhook and posthog: segment, slack, or * for all [default: none]
+  ENABLE_POSTHOG_DESTINATION=true     makes an endpoint for the account of POSTHOG_API_KEY, at POSTHOG_HOST if set
+  OUTBOUND_LIB_NAME                   what PostHog and Segment are told as $lib [default: hogsend]
   OUTBOUND_WEBHOOK_ALLOW_HTTP=true    lets webhooks go to http:// addresses
   OUTBOUND_WEBHOOK_ALLOW_PRIVATE=true lets webhooks go to private and loopback addresses
   OUTBOUND_WEBHOOK_HOLD               how long deliveries to a disabled endpoint are held, 0 = not at all [default: 72h]
@@ -79,10 +90,14 @@ Environment:
 Example: mainspring serve --data-dir ./data --definitions ./definitions --listen 127.0.0.1:3002";
 
 /// Settings of the edge from the environment.
-fn http_settings(outbound: &OutboundSettings, token_keys: TokenKeys) -> anyhow::Result<HttpSettings> {
+fn http_settings(
+    outbound: &OutboundSettings,
+    destinations: &Registry,
+    token_keys: TokenKeys,
+) -> anyhow::Result<HttpSettings> {
     let policy = outbound.policy.clone();
     let check = move |url: &str| policy.check_url(url).map(|_| ()).map_err(|refusal| refusal.to_string());
-    let mut settings = HttpSettings::new(Arc::new(check), token_keys);
+    let mut settings = HttpSettings::new(Arc::new(check), described(destinations), token_keys);
     settings.auto_disable_ms = outbound.auto_disable_ms;
     settings.admin_key = environment::secret("ADMIN_API_KEY")?;
     if let Some(limit) = environment::parsed::<u32>("ADMIN_RATE_LIMIT", "a whole number, 0 = unlimited")? {
@@ -141,9 +156,12 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let bootstrap = environment::parsed("HOGSEND_BOOTSTRAP_API_KEY", "true or false")?.unwrap_or(true);
     let address = address(&args)?;
     let definitions = args.definitions.load()?;
+    let destinations =
+        Arc::new(destinations::registry(args.destinations.load(args.definitions.place().as_deref())?));
     let sources = args.sources.load()?;
+    let start = AtStart { bootstrap, seed: Seed::from_environment(&outbound.policy)? };
     let data = args.data_dir.create()?;
-    let mut settings = http_settings(&outbound, secrets.keys(&data)?)?;
+    let mut settings = http_settings(&outbound, &destinations, secrets.keys(&data)?)?;
     settings.sources = sources::mount(sources)?;
     let listener = bind(address)?;
     let options = Options {
@@ -151,21 +169,38 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         policy,
         erases_after_grace: true,
         outbound: Some(outbound),
+        destinations,
         ..Options::new(data)
     };
-    actix_web::rt::System::new().block_on(serve(options, settings, listener, bootstrap, interrupt))
+    actix_web::rt::System::new().block_on(serve(options, settings, listener, start, interrupt))
+}
+
+/// What is made at the start if it is not there.
+struct AtStart {
+    /// The first API key.
+    bootstrap: bool,
+    /// The endpoint of PostHog.
+    seed: Option<Seed>,
 }
 
 async fn serve(
     options: Options,
     settings: HttpSettings,
     listener: TcpListener,
-    bootstrap: bool,
+    start: AtStart,
     mut interrupt: Interrupt,
 ) -> anyhow::Result<ExitCode> {
     let system = System::open(options).await?;
-    if bootstrap && let Some(created) = system.engine.keys().bootstrap().await? {
+    if start.bootstrap
+        && let Some(created) = system.engine.keys().bootstrap().await?
+    {
         output::notice(format_args!("first API key, for events only, shown this once: {}", created.key));
+    }
+    if let Some(seed) = start.seed
+        && let Err(error) = seed.ensure(system.engine.endpoints()).await
+    {
+        // Deliveries to everybody else matter more (OB-233).
+        tracing::error!(%error, "the endpoint of ENABLE_POSTHOG_DESTINATION could not be made");
     }
     if settings.admin_key.is_none() && system.engine.keys().list(false).len() <= 1 {
         let advice =

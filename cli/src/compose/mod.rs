@@ -2,11 +2,13 @@
 
 pub mod data_dir;
 pub mod delivery;
+pub mod destinations;
 mod housekeeping;
 mod lock;
 pub mod opened_log;
 mod outbound;
 pub mod population;
+pub mod posthog;
 mod recovery;
 mod retention;
 mod secrets;

@@ -6,6 +6,7 @@ use anyhow::Context;
 use mainspring_actors::Engine;
 use mainspring_outbound::{
     client::GuardedClient,
+    destination::Registry,
     settings::Settings,
     worker::{Handle, Ports, Stopped, Worker},
 };
@@ -22,7 +23,12 @@ pub struct Outbound {
 
 impl Outbound {
     /// Starts the worker. The read models must have caught up with the log.
-    pub fn start(engine: Engine, models: ReadModels, settings: Settings) -> anyhow::Result<Self> {
+    pub fn start(
+        engine: Engine,
+        models: ReadModels,
+        settings: Settings,
+        destinations: Arc<Registry>,
+    ) -> anyhow::Result<Self> {
         let transport = Arc::new(GuardedClient::new(&settings)?);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (started, handle) = std::sync::mpsc::channel();
@@ -33,6 +39,7 @@ impl Outbound {
                     queue: Arc::new(Queue(models.clone())),
                     endpoints: Arc::new(LiveEndpoints::new(engine.clone(), &models)),
                     log: Arc::new(Outcomes(engine.clone())),
+                    destinations,
                     transport,
                     clock: Arc::new(EngineClock(engine)),
                     random: Arc::new(Jitter::default()),

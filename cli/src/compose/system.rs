@@ -11,7 +11,7 @@ use mainspring_eventlog::{
     EventLog,
     embedded::{EmbeddedLog, SqliteSnapshots},
 };
-use mainspring_outbound::settings::Settings;
+use mainspring_outbound::{destination::Registry, settings::Settings};
 use mainspring_projections::{ReadModels, Runner, RunnerStatus};
 use mainspring_schemas::definition::BucketDefinition;
 
@@ -44,6 +44,8 @@ pub struct Options {
     pub sealed: bool,
     /// How deliveries are made; `None` makes none.
     pub outbound: Option<Settings>,
+    /// What can be delivered to.
+    pub destinations: Arc<Registry>,
 }
 
 impl Options {
@@ -58,6 +60,7 @@ impl Options {
             shards: None,
             sealed: true,
             outbound: None,
+            destinations: Arc::default(),
         }
     }
 }
@@ -117,8 +120,10 @@ impl System {
             Housekeeping::start(engine.clone(), read_models.clone(), retention)
         });
         let housekeeping = housekeeping.transpose().context("recoveries cannot go on")?;
-        let outbound =
-            options.outbound.map(|settings| Outbound::start(engine.clone(), read_models.clone(), settings));
+        let destinations = options.destinations;
+        let outbound = options
+            .outbound
+            .map(|settings| Outbound::start(engine.clone(), read_models.clone(), settings, destinations));
         let outbound = outbound.transpose().context("the outbound worker cannot start")?;
         Ok(Self { engine, read_models, log, snapshots, runner, outbound, housekeeping, _data: options.data })
     }

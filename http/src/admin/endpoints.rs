@@ -12,15 +12,19 @@ use mainspring_actors::{
 };
 use mainspring_projections::{Endpoint, ReadModels};
 use mainspring_schemas::{
-    EndpointId, Properties, Timestamp,
+    EndpointId, Timestamp,
     catalog::is_subscription,
+    destination::MASK,
     endpoint_health::EndpointHealth,
     event::access::Scope,
     event::endpoint::{EndpointSettings, Ordering},
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::reading::{ask, uuid};
+use super::{
+    destinations::{Given, check, shown_config, shown_url},
+    reading::{ask, uuid},
+};
 use crate::{
     auth::require_admin,
     error::ApiError,
@@ -28,12 +32,6 @@ use crate::{
     query::Parameters,
     state::AppState,
 };
-
-/// What is shown instead of a credential (OB-84).
-pub(super) const MASK: &str = "***";
-
-/// Kinds that this build can deliver to.
-const KINDS: [&str; 1] = ["webhook"];
 
 /// Most requests per second that a limit can say (OB-82).
 const MAX_RATE: u64 = 1_000;
@@ -50,25 +48,6 @@ fn of_engine(error: EngineError) -> ApiError {
         EngineError::NotFound => not_found(),
         error => error.into(),
     }
-}
-
-/// Whether a member is named like a credential.
-pub(super) fn is_secret(key: &str) -> bool {
-    let key = key.to_ascii_lowercase();
-    ["key", "secret", "token", "password", "authorization"].iter().any(|word| key.contains(word))
-}
-
-/// A configuration without its credentials.
-fn masked(config: &Properties) -> Map<String, Value> {
-    let mask = |(key, value): (&String, &Value)| {
-        let value = match value {
-            Value::Object(members) => Value::Object(masked(members)),
-            _ if is_secret(key) => Value::from(MASK),
-            other => other.clone(),
-        };
-        (key.clone(), value)
-    };
-    config.iter().map(mask).collect()
 }
 
 /// How an endpoint is doing, in a word (OB-81, OB-145, OB-151).
@@ -88,12 +67,12 @@ fn shape(state: &AppState, view: &EndpointView, row: Option<&Endpoint>, pending:
     let headers: BTreeMap<&String, &str> = view.settings.headers.keys().map(|name| (name, MASK)).collect();
     json!({
         "id": view.id,
-        "url": view.settings.url,
+        "url": shown_url(state, &view.settings),
         "description": view.settings.description,
         "eventTypes": view.settings.event_types,
         "secretPrefix": view.secret_prefix,
         "kind": view.settings.kind,
-        "config": view.settings.config.as_ref().map(masked),
+        "config": shown_config(state, &view.settings),
         "status": if view.disabled { "disabled" } else { "enabled" },
         "organizationId": null,
         "lastDeliveryAt": row.and_then(|row| row.last_delivery_at),
@@ -120,11 +99,6 @@ async fn shown(state: &AppState, view: &EndpointView) -> Result<Value, ApiError>
     let ((row, counts), _) =
         ask(state, move |models| Ok((models.endpoint(id)?, models.delivery_counts(Some(id))?))).await?;
     Ok(shape(state, view, row.as_ref(), counts.pending))
-}
-
-fn check_url(state: &AppState, url: &str) -> Result<(), ApiError> {
-    let refused = |reason| ApiError::BadRequest(format!("Webhook URL is not allowed: {reason}"));
-    (state.settings.url_check)(url).map_err(refused)
 }
 
 /// `GET /v1/admin/webhooks`, newest first.
@@ -161,14 +135,6 @@ fn read_types(reader: &mut Members<'_>, required: bool) -> Option<Vec<String>> {
         reader.issues.invalid_value("eventTypes", &known);
     }
     Some(types)
-}
-
-fn read_kind(reader: &mut Members<'_>) -> Option<String> {
-    let kind = reader.text("kind", false, 1, 128)?;
-    if !KINDS.contains(&kind.as_str()) {
-        reader.issues.invalid_value("kind", &KINDS);
-    }
-    Some(kind)
 }
 
 fn read_rate_limit(reader: &mut Members<'_>) -> Option<u16> {
@@ -231,8 +197,8 @@ pub(super) async fn create(
     let event_types = read_types(&mut reader, true);
     let description = reader.text("description", false, 0, 500);
     let disabled = reader.boolean("disabled").unwrap_or(false);
-    let kind = read_kind(&mut reader);
-    let config = reader.properties("config");
+    let kind = reader.text("kind", false, 1, 128);
+    let config = clearable(&mut reader, "config", |reader| reader.properties("config")).flatten();
     let rate_limit = clearable(&mut reader, "rateLimit", read_rate_limit).flatten();
     let headers = clearable(&mut reader, "headers", read_headers).flatten().unwrap_or_default();
     let ordering = clearable(&mut reader, "ordering", read_ordering).flatten().unwrap_or_default();
@@ -247,7 +213,7 @@ pub(super) async fn create(
         headers,
         ordering,
     };
-    check_url(&state, &settings.url)?;
+    check(&state, &settings, Given::ALL)?;
     let (view, secret) = state.engine.endpoints().create(settings, disabled).await?;
     state.acknowledge(Some(view.position));
     let mut answer = shape(&state, &view, None, 0);
@@ -287,17 +253,22 @@ pub(super) async fn update(
             reader.text("description", false, 0, 500)
         }),
         disabled: reader.boolean("disabled"),
-        kind: read_kind(&mut reader),
+        kind: reader.text("kind", false, 1, 128),
         config: clearable(&mut reader, "config", |reader| reader.properties("config")),
         rate_limit: clearable(&mut reader, "rateLimit", read_rate_limit),
         headers: clearable(&mut reader, "headers", read_headers).map(Option::unwrap_or_default),
         ordering: clearable(&mut reader, "ordering", read_ordering).map(Option::unwrap_or_default),
     };
     let patch = reader.issues.into_result(patch)?;
-    if let Some(url) = &patch.url {
-        check_url(&state, url)?;
-    }
-    let (view, secret) = state.engine.endpoints().update(id, patch).await.map_err(of_engine)?;
+    let given = Given {
+        kind: patch.kind.is_some(),
+        url: patch.url.is_some(),
+        event_types: patch.event_types.is_some(),
+        config: patch.config.is_some(),
+    };
+    let accept = |settings: &EndpointSettings| check(&state, settings, given);
+    let updated = state.engine.endpoints().update_if(id, patch, accept).await;
+    let (view, secret) = updated.map_err(of_engine)??;
     state.acknowledge(Some(view.position));
     let mut answer = shown(&state, &view).await?;
     if let Some(secret) = secret {
@@ -381,15 +352,5 @@ mod tests {
         ] {
             assert_eq!(health_of(disabled, &health, now), word);
         }
-    }
-
-    #[test]
-    fn ob_84_credentials_are_masked_at_any_depth() {
-        let config = json!({"writeKey": "w", "host": "h", "auth": {"Token": "t", "n": 1}, "apikey": 5});
-        let shown = Value::Object(masked(config.as_object().unwrap()));
-        assert_eq!(
-            shown,
-            json!({"writeKey": "***", "host": "h", "auth": {"Token": "***", "n": 1}, "apikey": "***"})
-        );
     }
 }

@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::endpoints::{MASK, is_secret};
+use mainspring_schemas::destination::{MASK, looks_secret};
 
 /// Shortest part of a path that is taken for a credential, if letters and digits are mixed in it.
 const SUSPICIOUS: usize = 20;
@@ -46,7 +46,8 @@ fn masked_query(query: &str) -> String {
 
 fn names_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    is_secret(&name) || ["sig", "auth", "pass", "credential", "code"].iter().any(|word| name.contains(word))
+    looks_secret(&name)
+        || ["sig", "auth", "pass", "credential", "code"].iter().any(|word| name.contains(word))
 }
 
 fn is_key(part: &str) -> bool {

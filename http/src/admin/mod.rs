@@ -9,6 +9,7 @@ mod contact_buckets;
 mod contacts;
 mod dead_letters;
 mod deliveries;
+mod destinations;
 mod endpoints;
 mod masking;
 mod members;

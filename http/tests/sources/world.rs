@@ -166,7 +166,7 @@ impl World {
         let variable = |name: &str| Ok::<_, Infallible>(case["env"][name].as_str().map(str::to_owned));
         let (sources, _) = Registry::assemble(Vec::new(), &RegistrySettings::default(), variable).unwrap();
         let keys = TokenKeys::new(b"a secret of these tests, long enough", []);
-        let settings = Settings { sources, ..Settings::new(Arc::new(|_: &str| Ok(())), keys) };
+        let settings = Settings { sources, ..Settings::new(Arc::new(|_: &str| Ok(())), Arc::new([]), keys) };
         let state = Data::new(AppState::new(self.engine.clone(), self.read_models.clone(), settings));
         let app = test::init_service(App::new().app_data(state).configure(configure)).await;
         let request = &case["request"];

@@ -3,14 +3,47 @@
 //! A transform is pure, runs once per attempt and has three ends: a request, nothing to send, or a fault of the
 //! configuration. Everything else (retries, the log, dead letters, the address check) is the same for all kinds.
 
+mod custom;
+mod envelope;
+mod posthog;
+mod registry;
+mod request;
+mod segment;
+mod slack;
 mod webhook;
 
-use mainspring_schemas::Timestamp;
+use mainspring_schemas::{Timestamp, destination::Description};
 
+pub use self::{
+    custom::Custom,
+    envelope::Envelope,
+    posthog::{KIND as POSTHOG, PLACEHOLDER as POSTHOG_PLACEHOLDER},
+    registry::{DEFAULT_LIB, Presets, Registry},
+};
 use crate::{
     exchange::Request,
     ports::{Endpoint, QueuedDelivery},
 };
+
+/// A kind of destination (OB-200). One written in code is registered like the shipped ones (OB-261).
+pub trait Destination: Send + Sync + 'static {
+    /// What it is and what it takes.
+    fn description(&self) -> &Description;
+
+    /// The request of one attempt. Pure: the same arguments make the same request.
+    fn transform(&self, outgoing: &Outgoing<'_>) -> Transformed;
+}
+
+/// One attempt that is about to be made.
+#[derive(Clone, Copy, Debug)]
+pub struct Outgoing<'a> {
+    /// To whom, as of this moment (OB-83).
+    pub endpoint: &'a Endpoint,
+    /// What.
+    pub delivery: &'a QueuedDelivery,
+    /// When it leaves.
+    pub now: Timestamp,
+}
 
 /// What a transform made of an envelope (OB-201).
 #[derive(Clone, Debug)]
@@ -23,15 +56,11 @@ pub enum Transformed {
     Config(String),
 }
 
-/// Whether deliveries of this kind can be made; those of other kinds are held until it can (OB-204).
-pub fn is_registered(kind: &str) -> bool {
-    kind == webhook::KIND
-}
+/// Why no request is possible, on the way to [`Transformed::Config`].
+struct Fault(String);
 
-/// The request of one attempt that leaves at `now`.
-pub fn transform(endpoint: &Endpoint, delivery: &QueuedDelivery, now: Timestamp) -> Transformed {
-    match endpoint.settings.kind.as_str() {
-        webhook::KIND => webhook::transform(endpoint, delivery, now),
-        kind => Transformed::Config(format!("destination \"{kind}\" is not registered")),
+impl From<Result<Transformed, Fault>> for Transformed {
+    fn from(result: Result<Self, Fault>) -> Self {
+        result.unwrap_or_else(|Fault(text)| Self::Config(text))
     }
 }

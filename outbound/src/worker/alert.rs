@@ -91,7 +91,7 @@ impl Alert {
         let mut headers = HeaderMap::with_capacity(1);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let body = Bytes::from(self.body(endpoint, at).to_string());
-        Some(Request { url: url.to_owned(), headers, body })
+        Some(Request::post(url, headers, body))
     }
 }
 

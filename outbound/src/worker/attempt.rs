@@ -11,7 +11,8 @@ use tokio::time::Instant;
 
 use super::{Ports, scheduler::Message, statistics::Statistics};
 use crate::{
-    destination::{self, Transformed},
+    destination::{Outgoing, Transformed},
+    exchange::Response,
     headers,
     outcome::{Answer, Circumstances, Outcome, judge},
     ports::{DisableReason, Endpoint, QueuedDelivery},
@@ -47,8 +48,9 @@ pub(super) async fn make(
     began: Timestamp,
 ) -> Message {
     let started = Instant::now();
+    let outgoing = Outgoing { endpoint: &endpoint, delivery: &delivery, now: began };
     let mut secret_count = None;
-    let (answer, snippet) = match destination::transform(&endpoint, &delivery, began) {
+    let (answer, snippet) = match ports.destinations.transform(&outgoing) {
         Transformed::Skip => (Answer::Skipped, None),
         Transformed::Config(text) => (Answer::Config(text), None),
         Transformed::Request(mut request) => {
@@ -58,8 +60,8 @@ pub(super) async fn make(
                 Ok(()) => match ports.transport.send(request).await {
                     Err(failure) => (Answer::Failure(failure), None),
                     Ok(response) => {
-                        let (status, retry_after) = (response.status, response.retry_after);
-                        (Answer::Http { status, retry_after, accepted: None }, response.snippet)
+                        let Response { status, retry_after, snippet, accepted } = response;
+                        (Answer::Http { status, retry_after, accepted }, snippet)
                     }
                 },
             }

@@ -20,7 +20,7 @@ use super::{
     slots::Claimant,
 };
 use crate::{
-    destination,
+    destination::Registry,
     outcome::Health,
     ports::{DisableReason, Endpoint, Position, QueuedDelivery, Standing, Wanted},
 };
@@ -48,11 +48,11 @@ enum Gate {
 }
 
 impl Gate {
-    fn of(endpoint: Option<&Endpoint>, disabling: bool) -> Self {
+    fn of(endpoint: Option<&Endpoint>, destinations: &Registry, disabling: bool) -> Self {
         match endpoint {
             None => Self::Closed,
             Some(endpoint)
-                if !endpoint.enabled || disabling || !destination::is_registered(&endpoint.settings.kind) =>
+                if !endpoint.enabled || disabling || !destinations.is_registered(&endpoint.settings.kind) =>
             {
                 Self::TestsOnly
             }
@@ -142,7 +142,7 @@ impl Lane {
 
     /// Adapts to the endpoint as it is now. When other deliveries may pass than before, what was read and may not pass
     /// goes back to the queue.
-    pub(super) fn adapt(&mut self, endpoint: Option<&Endpoint>, now: Timestamp) {
+    pub(super) fn adapt(&mut self, endpoint: Option<&Endpoint>, destinations: &Registry, now: Timestamp) {
         if let Some(endpoint) = endpoint {
             self.pace.limit(endpoint.settings.rate_limit, now);
             if self.enabled_at != endpoint.enabled_at {
@@ -157,7 +157,7 @@ impl Lane {
             self.disabled_at = disabled_at;
             self.look_at_held = disabled_at.map(|_| now);
         }
-        let gate = Gate::of(endpoint, self.disabling);
+        let gate = Gate::of(endpoint, destinations, self.disabling);
         if self.gate != gate {
             self.gate = gate;
             self.put_back();

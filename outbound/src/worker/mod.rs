@@ -26,6 +26,7 @@ use tokio::sync::watch;
 
 use self::scheduler::Scheduler;
 use crate::{
+    destination::Registry,
     exchange::Transport,
     ports::{Clock, DeliveryQueue, Endpoints, OutcomeLog, Random},
     settings::Settings,
@@ -42,6 +43,8 @@ pub struct Ports {
     pub endpoints: Arc<dyn Endpoints>,
     /// Where outcomes go.
     pub log: Arc<dyn OutcomeLog>,
+    /// What is sent to each kind of endpoint.
+    pub destinations: Arc<Registry>,
     /// How requests leave.
     pub transport: Arc<dyn Transport>,
     /// What time it is.

@@ -261,7 +261,8 @@ impl Scheduler {
         }
         let Some(lane) = self.lanes.get_mut(&endpoint) else { return };
         let now = self.ports.clock.now();
-        lane.adapt(self.ports.endpoints.get(endpoint).as_deref(), now);
+        let live = self.ports.endpoints.get(endpoint);
+        lane.adapt(live.as_deref(), &self.ports.destinations, now);
         if let Some(plan) = lane.plan_hold(now, self.settings.hold_ms) {
             let (ports, statistics) = (self.ports.clone(), Arc::clone(&self.statistics));
             self.work.push(hold::end(ports, statistics, endpoint, plan).boxed());
@@ -355,7 +356,7 @@ impl Scheduler {
         let Some(lane) = self.lanes.get_mut(&endpoint) else { return };
         lane.queued = false;
         let live = self.ports.endpoints.get(endpoint);
-        lane.adapt(live.as_deref(), now);
+        lane.adapt(live.as_deref(), &self.ports.destinations, now);
         // It may have been blocked, filled or emptied while it stood in line.
         let ready = lane.has_work(now) && !self.slots.lane_is_full(lane.claimant(now));
         if let Some(live) = live.filter(|_| ready)

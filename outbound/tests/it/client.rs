@@ -6,13 +6,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use mainspring_outbound::{
     client::GuardedClient,
-    exchange::{Request, Response, Transport},
+    exchange::{Classifier, Request, Response, Transport},
     outcome::Failure,
     resolver::Lookup,
     settings::Settings,
 };
 use parking_lot::Mutex;
-use reqwest::header::HeaderMap;
+use reqwest::{Method, header::HeaderMap};
 
 use crate::receiver::{Behaviour, Receiver};
 
@@ -34,7 +34,7 @@ fn client() -> GuardedClient {
 fn request(url: &str) -> Request {
     let mut headers = HeaderMap::new();
     headers.insert("webhook-id", "msg_1".parse().unwrap());
-    Request { url: url.to_owned(), headers, body: Bytes::from_static(b"{\"n\":1}") }
+    Request::post(url, headers, Bytes::from_static(b"{\"n\":1}"))
 }
 
 async fn send_to(behaviour: Behaviour) -> Result<Response, Failure> {
@@ -60,6 +60,21 @@ async fn ob_111_what_a_request_looks_like() {
     ];
     assert_eq!(lines, expected);
     assert_eq!(received.body, b"{\"n\":1}");
+}
+
+#[tokio::test]
+async fn ob_201_the_method_and_the_verdict_are_the_destinations() {
+    let receiver = Receiver::start(|_| Behaviour::Answer(OK)).await;
+    for (wanted, accepted) in [(b"ok", true), (b"no", false)] {
+        let classifier = Classifier::new(move |status, body| status == 200 && body == wanted);
+        let request =
+            Request { method: Method::PUT, classifier: Some(classifier), ..request(&receiver.url()) };
+        let settings = Settings { capture_body: false, ..settings("127.0.0.1") };
+        let answer = GuardedClient::new(&settings).unwrap().send(request).await.unwrap();
+        assert_eq!((answer.accepted, answer.snippet), (Some(accepted), None));
+    }
+    assert!(receiver.requests().iter().all(|received| received.head.starts_with("PUT /hook ")));
+    assert_eq!(client().send(request(&receiver.url())).await.unwrap().accepted, None);
 }
 
 #[tokio::test]

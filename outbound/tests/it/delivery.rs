@@ -34,6 +34,7 @@ async fn deliver(world: &Arc<World>) {
         queue: world.clone(),
         endpoints: world.clone(),
         log: world.clone(),
+        destinations: Arc::default(),
         transport: Arc::new(GuardedClient::new(&settings).unwrap()),
         clock: Arc::new(RuntimeClock::new()),
         random: Arc::new(Middle),

@@ -4,6 +4,7 @@
 
 mod client;
 mod delivery;
+mod destinations;
 mod health;
 mod limits;
 mod proxy;

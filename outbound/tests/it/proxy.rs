@@ -28,7 +28,7 @@ async fn send(settings: &Settings, url: &str) -> Result<Response, Failure> {
     // No name has an address here: whoever gets through was not looked up.
     let client = GuardedClient::with_lookup(settings, Names::new(&[&[]])).unwrap();
     let body = Bytes::from_static(b"{}");
-    client.send(Request { url: url.to_owned(), headers: HeaderMap::new(), body }).await
+    client.send(Request::post(url, HeaderMap::new(), body)).await
 }
 
 #[tokio::test]

@@ -130,6 +130,7 @@ impl Stage {
             queue: self.world.clone(),
             endpoints: self.world.clone(),
             log: self.world.clone(),
+            destinations: Arc::default(),
             transport: self.script.clone(),
             clock: self.clock.clone(),
             random: Arc::new(Middle),

@@ -62,7 +62,7 @@ fn client(ca_file: Option<PathBuf>) -> Result<GuardedClient, ClientError> {
 
 async fn send(ca_file: Option<PathBuf>, host: &str) -> Result<u16, Failure> {
     let url = format!("https://{host}:{}/hook", start().port());
-    let request = Request { url, headers: HeaderMap::new(), body: Bytes::from_static(b"{}") };
+    let request = Request::post(url, HeaderMap::new(), Bytes::from_static(b"{}"));
     client(ca_file).unwrap().send(request).await.map(|answer| answer.status)
 }
 

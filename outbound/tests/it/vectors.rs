@@ -14,18 +14,18 @@ use mainspring_outbound::{
 use mainspring_schemas::{Timestamp, event::delivery::AttemptResult};
 use serde_json::Value;
 
-fn vectors(file: &str) -> Value {
+pub fn vectors(file: &str) -> Value {
     let path = format!("{}/../tests/vectors/outbound/{file}.json", env!("CARGO_MANIFEST_DIR"));
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-fn cases<'a>(vectors: &'a Value, pointer: &str) -> &'a Vec<Value> {
+pub fn cases<'a>(vectors: &'a Value, pointer: &str) -> &'a Vec<Value> {
     let cases = vectors.pointer(pointer).and_then(Value::as_array).unwrap();
     assert!(!cases.is_empty());
     cases
 }
 
-fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+pub fn text<'a>(value: &'a Value, key: &str) -> &'a str {
     value[key].as_str().unwrap_or_else(|| panic!("{key} in {value}"))
 }
 

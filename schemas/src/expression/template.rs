@@ -112,6 +112,14 @@ impl Template {
         }
     }
 
+    /// What it is made of: literal texts, and `None` for each expression.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = Option<&str>> {
+        self.parts.iter().map(|part| match part {
+            Part::Literal(text) => Some(text.as_str()),
+            Part::Expression(_) => None,
+        })
+    }
+
     /// The value: of its own type if the whole text is one expression, else text. Null if there is none, or if the
     /// expression makes no sense for this data.
     pub fn value(&self, scope: &Scope<'_>) -> serde_json::Value {
@@ -131,6 +139,22 @@ impl Template {
             match part {
                 Part::Literal(literal) => text.push_str(literal),
                 Part::Expression(expression) => push_text(&mut text, &evaluate(expression, scope)),
+            }
+        }
+        text
+    }
+
+    /// The same, with the text of every expression passed through `encode`.
+    pub(crate) fn text_with(&self, scope: &Scope<'_>, encode: impl Fn(&str) -> String) -> String {
+        let mut text = String::with_capacity(self.text.len());
+        for part in &self.parts {
+            match part {
+                Part::Literal(literal) => text.push_str(literal),
+                Part::Expression(expression) => {
+                    let mut value = String::new();
+                    push_text(&mut value, &evaluate(expression, scope));
+                    text.push_str(&encode(&value));
+                }
             }
         }
         text

@@ -7,6 +7,7 @@ mod binary;
 mod cdnow;
 mod cdnow_limits;
 mod deliveries;
+mod destinations;
 mod endpoints;
 mod erasure;
 mod http;

@@ -17,14 +17,14 @@ use mainspring_actors::{
     api::{EngineError, Identity, IngestCall},
 };
 use mainspring_http::{AppState, Settings, identify::TokenKeys};
-use mainspring_outbound::settings::Settings as OutboundSettings;
+use mainspring_outbound::{destination::Registry, settings::Settings as OutboundSettings};
 use mainspring_schemas::{
     definition::BucketDefinition,
     event::{access::Scope, contact::Source},
 };
 
 use super::people;
-use crate::compose::{DataDir, Options, System};
+use crate::compose::{DataDir, Options, System, destinations::described};
 
 /// How long an end may take.
 const GRACE: Duration = Duration::from_secs(10);
@@ -48,7 +48,8 @@ pub struct World {
 
 /// Settings of the edge, those of `serve`.
 pub fn settings() -> Settings {
-    Settings::new(Arc::new(|_| Ok(())), TokenKeys::new(b"for the benchmark only", []))
+    let token_keys = TokenKeys::new(b"for the benchmark only", []);
+    Settings::new(Arc::new(|_| Ok(())), described(&Registry::default()), token_keys)
 }
 
 /// Settings of deliveries, those of `serve`, with receivers of this machine allowed.

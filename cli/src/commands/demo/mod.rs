@@ -23,7 +23,7 @@ use actix_web::web::Data;
 use anyhow::Context;
 use mainspring_actors::{access::NewKey, entropy::Entropy};
 use mainspring_http::{AppState, Settings as HttpSettings, identify::TokenKeys};
-use mainspring_outbound::{secret::Key, settings::Settings as OutboundSettings};
+use mainspring_outbound::{destination::Registry, secret::Key, settings::Settings as OutboundSettings};
 use mainspring_schemas::{
     definition::{BucketDefinition, assemble},
     event::{access::Scope, endpoint::EndpointSettings},
@@ -31,7 +31,7 @@ use mainspring_schemas::{
 
 use self::{figures::Figures, receiver::Receiver, screen::Screen, shop::Shop, visitors::Target};
 use crate::{
-    compose::{DataDir, Options, System},
+    compose::{DataDir, Options, System, destinations::described},
     exit::{Fault, Reason},
     interrupt::Interrupt,
     output,
@@ -149,7 +149,8 @@ async fn demonstrate(args: &Args, data: DataDir, mut interrupt: Interrupt) -> an
     let address = front.local_addr()?;
     let policy = outbound().policy;
     let check = move |url: &str| policy.check_url(url).map(|_| ()).map_err(|refusal| refusal.to_string());
-    let settings = HttpSettings::new(Arc::new(check), TokenKeys::new(&Entropy::default().bytes::<32>(), []));
+    let token_keys = TokenKeys::new(&Entropy::default().bytes::<32>(), []);
+    let settings = HttpSettings::new(Arc::new(check), described(&Registry::default()), token_keys);
     let state = Data::new(AppState::new(system.engine.clone(), system.read_models.clone(), settings));
     let server = mainspring_http::serve(state, front)?;
     let edge = server.handle();

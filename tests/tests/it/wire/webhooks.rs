@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Table, error, members, site};
+use super::{Table, error, issues, members, site};
 use crate::{
     http::Request,
     receiver::Receiver,
@@ -154,5 +154,91 @@ async fn ap_41_to_ap_49_refused_endpoints() {
     let inside = server.patch(&path, &json!({"url": "https://192.168.1.1/"})).await;
     table.same("OB-196", inside.status(), 400);
     table.row("OB-196", &server.get(&path).await, 200, &json!({"url": "https://hooks.example.com/x"}));
+    table.end();
+}
+
+#[tokio::test]
+async fn ob_75_ob_84_ob_200_settings_of_keyed_endpoints() {
+    let site = site().with("OUTBOUND_WEBHOOK_ALLOW_PRIVATE", "false");
+    let own = site.definitions().join("destinations");
+    std::fs::create_dir(&own).unwrap();
+    let crm = include_str!("../../../../examples/destinations/crm.yaml");
+    std::fs::write(own.join("crm.yaml"), crm).unwrap();
+    let server = site.start();
+    let mut table = Table::default();
+    let all = json!(["*"]);
+    let body = |kind: &str, types: &Value, config: Value| json!({"url": "https://hooks.example.com/x", "kind": kind, "eventTypes": types, "config": config});
+    for (id, body, code, path) in [
+        ("OB-74", body("fax", &all, json!({})), "invalid_value", json!(["kind"])),
+        ("OB-75", body("posthog", &all, json!({})), "custom", json!(["config", "apiKey"])),
+        ("OB-75", body("posthog", &all, Value::Null), "custom", json!(["config", "apiKey"])),
+        ("OB-75", body("posthog", &all, json!({"apiKey": 1})), "custom", json!(["config", "apiKey"])),
+        ("OB-85", body("posthog", &all, json!({"apiKey": "***"})), "custom", json!(["config", "apiKey"])),
+        (
+            "OB-75",
+            body("posthog", &all, json!({"apiKey": "k", "hots": "x"})),
+            "custom",
+            json!(["config", "hots"]),
+        ),
+        (
+            "OB-224",
+            body("posthog", &all, json!({"apiKey": "k", "syncPersons": "true"})),
+            "custom",
+            json!(["config", "syncPersons"]),
+        ),
+        (
+            "OB-196",
+            body("segment", &all, json!({"writeKey": "k", "host": "https://10.0.0.1"})),
+            "custom",
+            json!(["config", "host"]),
+        ),
+        (
+            "OB-196",
+            body("slack", &all, json!({"url": "ftp://hooks.slack.com/x"})),
+            "custom",
+            json!(["config", "url"]),
+        ),
+        ("OB-200", body("crm", &all, json!({"token": "t"})), "custom", json!(["eventTypes"])),
+        (
+            "OB-200",
+            body("crm", &json!(["email.opened"]), json!({"token": "t"})),
+            "custom",
+            json!(["eventTypes"]),
+        ),
+        ("OB-260", body("crm", &json!(["email.bounced"]), json!({})), "custom", json!(["config", "token"])),
+    ] {
+        let answer = server.post("/v1/admin/webhooks", &body).await;
+        table.same(id, (answer.status(), issues(&answer)), (400, vec![(code.to_owned(), path)]));
+    }
+    let mut elsewhere = body("slack", &all, Value::Null);
+    elsewhere["url"] = json!("posthog://capture");
+    table.same("OB-230 of posthog alone", server.post("/v1/admin/webhooks", &elsewhere).await.status(), 400);
+
+    // OB-74: whatever is enabled.
+    let config = json!({"url": "https://hooks.slack.com/services/T/B/secret", "username": "Main"});
+    let created = server.post("/v1/admin/webhooks", &body("slack", &all, config)).await;
+    let shown = json!({
+        "url": "https://hooks.example.com/***", "secretPrefix": null,
+        "config": {"url": "https://hooks.slack.com/***", "username": "Main"},
+    });
+    table.row("OB-84", &created, 201, &shown);
+    table.same("OB-76", created.json()["secret"].clone(), Value::Null);
+    let path = format!("/v1/admin/webhooks/{}", created.json()["id"].as_str().unwrap_or_default());
+    table.row("OB-84", &server.get(&path).await, 200, &shown);
+    table.row("OB-84", &server.get("/v1/admin/webhooks").await, 200, &json!({"endpoints": [shown]}));
+    let back =
+        json!({"url": shown["url"], "config": shown["config"], "kind": "slack", "description": "channel"});
+    table.row("OB-85", &server.patch(&path, &back).await, 200, &shown);
+    let unknown = server.patch(&path, &json!({"config": {"channel": "x"}})).await;
+    table.same(
+        "OB-75",
+        (unknown.status(), issues(&unknown)),
+        (400, vec![("custom".to_owned(), json!(["config", "channel"]))]),
+    );
+    let foreign = server.patch(&path, &json!({"kind": "posthog"})).await;
+    table.same("OB-75 with the configuration of another kind", foreign.status(), 400);
+    let signed = server.patch(&path, &json!({"kind": "webhook", "url": "https://hooks.example.com/y"})).await;
+    table.row("OB-93", &signed, 200, &json!({"kind": "webhook", "url": "https://hooks.example.com/y"}));
+    table.same("OB-93", signed.json()["secret"].is_string(), true);
     table.end();
 }
