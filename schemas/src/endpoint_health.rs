@@ -174,7 +174,7 @@ mod tests {
             let since = statuses.iter().rposition(|status| *status == 200).map_or(0, |last| last + 1);
             let failed = statuses.len() - since;
             prop_assert_eq!(health.consecutive_failures as usize, failed);
-            prop_assert_eq!(health.failing_since, (failed > 0).then(|| Timestamp(since as i64)));
+            prop_assert_eq!(health.failing_since, (failed > 0).then_some(Timestamp(since as i64)));
         }
     }
 }

@@ -522,10 +522,6 @@ fn later_fields() -> Vec<(&'static str, StreamName, DomainEvent, Encoded)> {
         requeues: 0,
         throttled_until: Some(AT.plus(120_000)),
     })];
-    let of_endpoint = |event: EndpointEvent| {
-        let encoded = event.encode().unwrap();
-        ("limits", StreamName::new("endpoint-1"), DomainEvent::Endpoint(event), encoded)
-    };
     let of_a_source = [
         ContactEvent::KeysAttached(contact::KeysAttached {
             at: AT,
