@@ -102,7 +102,8 @@ CREATE TABLE recoveries (
     ended_at       INTEGER
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE withdrawn (
-    contact BLOB PRIMARY KEY -- erased: nothing about it is delivered any more
+    contact   BLOB PRIMARY KEY, -- nothing about it is delivered any more
+    erased_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE retention (
     endpoint     BLOB PRIMARY KEY,

@@ -165,7 +165,9 @@ pub(super) fn erase(
             ))?
             .execute(about)?;
     }
-    connection.prepare_cached("INSERT OR IGNORE INTO withdrawn (contact) VALUES (?1)")?.execute(about)?;
+    connection
+        .prepare_cached("INSERT OR IGNORE INTO withdrawn (contact, erased_at) VALUES (?1, ?2)")?
+        .execute(params![contact.0.as_bytes(), at.0])?;
     connection
         .prepare_cached(
             "UPDATE dead_letters SET status = 'discarded'

@@ -43,10 +43,19 @@ fn an_injected_difference_is_found_in_every_table() {
                 "id" | "contact" | "data_key" => "randomblob(16)".to_owned(),
                 "what" | "bucket" | "value" => "'invented'".to_owned(),
                 "seq" | "delivery" => format!("{column} + 1"),
-                "endpoint" if name == "delivery_counts" => "randomblob(16)".to_owned(),
+                "endpoint" if ["delivery_counts", "retention"].contains(&name) => "randomblob(16)".to_owned(),
                 column => column.to_owned(),
             })
             .collect();
+        let declared: String = Connection::open(&backup)
+            .unwrap()
+            .query_row(
+                "SELECT type FROM pragma_table_info(?1) WHERE name = ?2",
+                [name, last.as_str()],
+                |row| row.get(0),
+            )
+            .unwrap();
+        let instead_of_null = if declared == "BLOB" { "x'00'" } else { "1" };
         let key = if name == "buckets" {
             copied.join(", ").replacen("randomblob(16)", "'invented'", 1)
         } else {
@@ -56,7 +65,7 @@ fn an_injected_difference_is_found_in_every_table() {
             (
                 format!(
                     "UPDATE {name} SET {last} = CASE typeof({last}) WHEN 'integer' THEN {last} + 1
-                WHEN 'blob' THEN x'00' WHEN 'null' THEN 1 ELSE 'invented' END
+                WHEN 'blob' THEN x'00' WHEN 'null' THEN {instead_of_null} ELSE 'invented' END
                 WHERE rowid_of = 1"
                 ),
                 last.as_str(),
