@@ -1,9 +1,11 @@
 //! What callers ask of the engine and what they are told.
 
+use std::borrow::Cow;
+
 use compact_str::CompactString;
 use mainspring_eventlog::Position;
 use mainspring_schemas::{
-    BucketId, ContactId, Properties, RecordId, StayId, Timestamp,
+    BucketId, ContactId, Properties, RecordId, SourceId, StayId, Timestamp,
     catalog::PublicContact,
     event::contact::{Source, TransitionSource, Via},
     identity::{IdentityKey, KeyKind},
@@ -21,6 +23,8 @@ pub struct Identity {
     pub anonymous: Option<IdentityKey>,
     /// A connector's `discordId`.
     pub discord: Option<IdentityKey>,
+    /// A provider's id of its customer (WS-106).
+    pub provider: Option<IdentityKey>,
 }
 
 impl Identity {
@@ -32,12 +36,43 @@ impl Identity {
             email: key(KeyKind::Email, email),
             anonymous: key(KeyKind::Anonymous, anonymous_id),
             discord: None,
+            provider: None,
         }
     }
 
-    /// The keys supplied, in attach order (RS-06).
+    /// Whether anything but an anonymous id is supplied, which is never sufficient alone (IG-01), but for a webhook source
+    /// that tells of visitors (WS-113).
+    pub fn is_sufficient(&self) -> bool {
+        self.keys().any(|key| key.kind != KeyKind::Anonymous)
+    }
+
+    /// Adds a provider's id of its customer (WS-106); a blank one counts as not supplied.
+    ///
+    /// With a `userId` the id is one more key of whoever that names. Without one it decides who is meant, before the
+    /// address, and stands in for the user id: a contact whose external id it is is found by it, and a contact that
+    /// comes into being gets it as its external id.
+    #[must_use]
+    pub fn with_provider(self, provider: &SourceId, id: &str) -> Self {
+        Self { provider: IdentityKey::of_provider(provider, id), ..self }
+    }
+
+    /// The keys supplied, in attach order (RS-06), a provider's after the user id.
     pub fn keys(&self) -> impl Iterator<Item = &IdentityKey> {
-        [&self.external, &self.email, &self.discord, &self.anonymous].into_iter().flatten()
+        [&self.external, &self.provider, &self.email, &self.discord, &self.anonymous].into_iter().flatten()
+    }
+
+    /// The external key that a provider's id stands in for, if no user id was supplied.
+    pub fn stand_in(&self) -> Option<IdentityKey> {
+        let id = self.provider.as_ref().filter(|_| self.external.is_none())?.id_at_provider()?;
+        IdentityKey::new(KeyKind::External, id)
+    }
+
+    /// Everything that says who is meant, in the order in which it is weighed: the keys, and what stands in for a user
+    /// id, which comes before the address (WS-106).
+    pub fn evidence(&self) -> impl Iterator<Item = Cow<'_, IdentityKey>> {
+        let decides = [&self.external, &self.provider].into_iter().flatten().map(Cow::Borrowed);
+        let others = [&self.email, &self.discord, &self.anonymous].into_iter().flatten().map(Cow::Borrowed);
+        decides.chain(self.stand_in().map(Cow::Owned)).chain(others)
     }
 }
 
@@ -58,6 +93,8 @@ pub struct IngestCall {
     pub occurred_at: Option<Timestamp>,
     /// Where it came from.
     pub source: Source,
+    /// Whether the event is only for somebody who exists: no contact comes into being for it (WS-52).
+    pub existing_only: bool,
     /// The request it came with.
     pub trace: Option<Uuid>,
 }
@@ -198,6 +235,8 @@ pub struct TimelineEvent {
     pub name: CompactString,
     /// Its own properties.
     pub properties: Properties,
+    /// Where it came from (IG-45); a bucket's transition comes from the bucket.
+    pub source: Source,
 }
 
 /// A part of a contact's history.

@@ -33,6 +33,14 @@ impl Loaded {
 
 /// Reads all definition files below directories, or files named directly.
 pub fn read(places: &[PathBuf]) -> anyhow::Result<Loaded> {
+    let files = files(places)?;
+    let count = files.len();
+    let (definitions, issues) = assemble(files);
+    Ok(Loaded { definitions, issues, files: count })
+}
+
+/// The files with definitions below directories, or files named directly, as `(name, text)`.
+pub fn files(places: &[PathBuf]) -> anyhow::Result<Vec<(String, String)>> {
     let mut files = Vec::new();
     for place in places {
         let found = fs::metadata(place).and_then(|metadata| {
@@ -40,9 +48,7 @@ pub fn read(places: &[PathBuf]) -> anyhow::Result<Loaded> {
         });
         found.with_context(|| Fault::usage(format!("definitions in {} cannot be read", place.display())))?;
     }
-    let count = files.len();
-    let (definitions, issues) = assemble(files);
-    Ok(Loaded { definitions, issues, files: count })
+    Ok(files)
 }
 
 /// Which definitions a process starts with.

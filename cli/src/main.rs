@@ -13,6 +13,7 @@ mod interrupt;
 mod logging;
 mod output;
 mod progress;
+mod sources;
 mod wire;
 
 use std::process::ExitCode;

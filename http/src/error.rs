@@ -22,6 +22,9 @@ pub enum ApiError {
     /// HT-21: a rule of the route.
     #[error("{0}")]
     BadRequest(String),
+    /// A callback's payload is no use (WS-02); what is wrong with it.
+    #[error("Invalid payload")]
+    InvalidPayload(serde_json::Value),
     /// HT-22: no good credential.
     #[error("{0}")]
     Unauthorized(&'static str),
@@ -90,7 +93,7 @@ impl From<ProjectionError> for ApiError {
 impl ResponseError for ApiError {
     fn status_code(&self) -> StatusCode {
         match self {
-            Self::Invalid(_) | Self::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Self::Invalid(_) | Self::BadRequest(_) | Self::InvalidPayload(_) => StatusCode::BAD_REQUEST,
             Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
@@ -110,6 +113,9 @@ impl ResponseError for ApiError {
                 let message = serde_json::to_string(issues).unwrap_or_default();
                 let error = json!({"name": "ZodError", "message": message});
                 return response.json(json!({"success": false, "error": error, "issues": issues}));
+            }
+            Self::InvalidPayload(details) => {
+                return response.json(json!({"error": self.to_string(), "details": details}));
             }
             Self::Limited { limit, retry_after, reset } => {
                 response.insert_header((header::RETRY_AFTER, *retry_after));

@@ -192,6 +192,11 @@ impl<'m> Members<'m> {
     }
 }
 
+/// Whether properties are within the limits of shape (HT-51).
+pub fn is_within_limits(properties: &Properties) -> bool {
+    fits(properties, MAX_DEPTH)
+}
+
 fn fits(members: &Map<String, Value>, depth: usize) -> bool {
     fn value_fits(value: &Value, depth: usize) -> bool {
         match value {

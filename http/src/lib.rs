@@ -3,8 +3,10 @@
 //! * [`data`]: events and contacts, for applications.
 //! * [`admin`]: everything operators see and change.
 //! * [`identify`]: redirect identity tokens, for browsers.
+//! * [`sources`]: callbacks of third parties.
 //! * `error` is the one place where refusals become responses.
 
+mod address;
 pub mod admin;
 mod auth;
 pub mod data;
@@ -18,6 +20,7 @@ mod json;
 mod limiter;
 mod query;
 mod server;
+pub mod sources;
 mod state;
 
 pub use server::{configure, serve};

@@ -25,6 +25,15 @@ impl Limiter {
         Self { limit, taken: Mutex::default() }
     }
 
+    /// Whether a slot is free for `key`; takes none.
+    pub fn check(&self, key: &str, now: Instant) -> Result<(), ApiError> {
+        let Some(limit) = self.limit else { return Ok(()) };
+        match self.taken.lock().get_mut(key) {
+            Some(taken) => room(taken, limit, now),
+            None => Ok(()),
+        }
+    }
+
     /// Takes a slot for `key`; returns what is left, `None` without a limit.
     pub fn take(&self, key: &str, now: Instant) -> Result<Option<Budget>, ApiError> {
         let Some(limit) = self.limit else { return Ok(None) };
@@ -33,20 +42,26 @@ impl Limiter {
             all.retain(|_, taken| taken.back().is_some_and(|last| now.duration_since(*last) < WINDOW));
         }
         let taken = all.entry(key.to_owned()).or_default();
-        while taken.front().is_some_and(|first| now.duration_since(*first) >= WINDOW) {
-            taken.pop_front();
-        }
-        if taken.len() as u64 >= u64::from(limit) {
-            let until_free = |taken: Option<&Instant>| {
-                let wait = taken.map_or(WINDOW, |at| WINDOW.saturating_sub(now.duration_since(*at)));
-                wait.as_millis().div_ceil(1000).max(1) as u64
-            };
-            let (retry_after, reset) = (until_free(taken.front()), until_free(taken.back()));
-            return Err(ApiError::Limited { limit, retry_after, reset });
-        }
+        room(taken, limit, now)?;
         taken.push_back(now);
         Ok(Some(Budget { limit, remaining: limit - taken.len() as u32, reset: WINDOW.as_secs() }))
     }
+}
+
+/// Forgets what is over, and says when there is a slot if there is none.
+fn room(taken: &mut VecDeque<Instant>, limit: u32, now: Instant) -> Result<(), ApiError> {
+    while taken.front().is_some_and(|first| now.duration_since(*first) >= WINDOW) {
+        taken.pop_front();
+    }
+    if (taken.len() as u64) < u64::from(limit) {
+        return Ok(());
+    }
+    let until_free = |taken: Option<&Instant>| {
+        let wait = taken.map_or(WINDOW, |at| WINDOW.saturating_sub(now.duration_since(*at)));
+        wait.as_millis().div_ceil(1000).max(1) as u64
+    };
+    let (retry_after, reset) = (until_free(taken.front()), until_free(taken.back()));
+    Err(ApiError::Limited { limit, retry_after, reset })
 }
 
 #[cfg(test)]

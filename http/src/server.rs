@@ -12,7 +12,9 @@ use actix_web::{
     web::{self, Data, PayloadConfig},
 };
 
-use crate::{admin, auth::Plane, data, error::ApiError, headers::stamp, health, identify, state::AppState};
+use crate::{
+    admin, auth::Plane, data, error::ApiError, headers::stamp, health, identify, sources, state::AppState,
+};
 
 /// Idle connections outlive a load balancer's own patience (HT-44).
 const KEEP_ALIVE: Duration = Duration::from_secs(72);
@@ -57,6 +59,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .service(resource("/v1/health/ready", Plane::Open, "GET, HEAD").route(get().to(health::ready)));
     data::configure(config);
     identify::configure(config);
+    sources::configure(config);
     admin::configure(config);
     config.default_service(web::to(|| async {
         Err::<HttpResponse, _>(ApiError::NotFound("Not Found".to_owned()))

@@ -5,10 +5,11 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
+use ipnet::IpNet;
 use mainspring_actors::Engine;
 use mainspring_projections::ReadModels;
 
-use crate::{identify::TokenKeys, limiter::Limiter};
+use crate::{identify::TokenKeys, limiter::Limiter, sources::registry::Registry};
 
 /// Says why an endpoint's address is refused (OB-196).
 pub type UrlCheck = Arc<dyn Fn(&str) -> Result<(), String> + Send + Sync>;
@@ -30,11 +31,20 @@ pub struct Settings {
     pub token_keys: TokenKeys,
     /// How long a listing waits for the read models, in milliseconds (HT-63).
     pub patience_ms: u64,
+    /// Proxies whose `X-Forwarded-For` is believed (HT-46).
+    pub trusted_proxies: Vec<IpNet>,
+    /// Inbound webhook sources.
+    pub sources: Registry,
+    /// Most bytes of a callback's body (WS-02).
+    pub source_max_body: usize,
     /// Threads that serve requests.
     pub workers: usize,
     /// Version of the build.
     pub build: String,
 }
+
+/// Failed verifications of webhooks per client address and minute (WS-95).
+const FAILED_WEBHOOKS: u32 = 60;
 
 impl Settings {
     /// Sensible settings around what each installation has of its own.
@@ -47,6 +57,9 @@ impl Settings {
             url_check,
             token_keys,
             patience_ms: 500,
+            trusted_proxies: Vec::new(),
+            sources: Registry::default(),
+            source_max_body: 1024 * 1024,
             workers: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
             build: env!("CARGO_PKG_VERSION").to_owned(),
         }
@@ -62,6 +75,8 @@ pub struct AppState {
     /// What an operator set.
     pub settings: Settings,
     pub(crate) admin_limiter: Limiter,
+    /// Failed verifications of webhooks, by client address.
+    pub(crate) failed_webhooks: Limiter,
     /// The newest position acknowledged by this process; listings wait for it.
     acknowledged: AtomicU64,
     /// Whether requests are taken; cleared before the listener closes.
@@ -79,6 +94,7 @@ impl AppState {
             read_models,
             settings,
             admin_limiter,
+            failed_webhooks: Limiter::new(Some(FAILED_WEBHOOKS)),
             acknowledged: AtomicU64::new(0),
             ready: AtomicBool::new(true),
             started: std::time::Instant::now(),

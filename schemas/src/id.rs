@@ -175,6 +175,56 @@ impl std::borrow::Borrow<str> for BucketId {
     }
 }
 
+/// An inbound source of events, as its author wrote it: `[a-z0-9][a-z0-9_-]{0,63}` (WS-10).
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct SourceId(CompactString);
+
+/// Why a text is no source id.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("a source id must match [a-z0-9][a-z0-9_-]{{0,63}}")]
+pub struct InvalidSourceId;
+
+impl SourceId {
+    /// Checks the rule of WS-10.
+    ///
+    /// # Errors
+    /// [`InvalidSourceId`] if the text has another shape.
+    pub fn new(text: &str) -> Result<Self, InvalidSourceId> {
+        let shape = |(i, b): (usize, u8)| {
+            b.is_ascii_lowercase() || b.is_ascii_digit() || (i > 0 && matches!(b, b'_' | b'-'))
+        };
+        if text.is_empty() || text.len() > 64 || !text.bytes().enumerate().all(shape) {
+            return Err(InvalidSourceId);
+        }
+        Ok(Self(CompactString::from(text)))
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for SourceId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = CompactString::deserialize(deserializer)?;
+        Self::new(&text).map_err(serde::de::Error::custom)
+    }
+}
+
+impl fmt::Display for SourceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for SourceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -186,6 +236,16 @@ mod tests {
         }
         for bad in ["", "-a", ".a", "a:b", "a,b", "a b", "é", &"x".repeat(129)] {
             assert!(BucketId::new(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn ws_10_shape_of_a_source_id() {
+        for good in ["a", "stripe", "9-b_c", &"x".repeat(64)] {
+            assert_eq!(SourceId::new(good).unwrap().as_str(), good);
+        }
+        for bad in ["", "-a", "_a", "A", "a.b", "a:b", "a b", "é", &"x".repeat(65)] {
+            assert!(SourceId::new(bad).is_err(), "{bad}");
         }
     }
 

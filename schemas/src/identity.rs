@@ -1,9 +1,12 @@
 //! Identity keys: their kinds and their one normalization (KE-01..KE-08).
 
-use compact_str::CompactString;
+use compact_str::{CompactString, format_compact};
 use serde::{Deserialize, Serialize};
 
-/// What kind of key designates a contact. The order is that in which keys are attached (RS-06).
+use crate::SourceId;
+
+/// What kind of key designates a contact. The order is that in which keys are attached (RS-06), but for a provider's,
+/// which is weighed right after the user id.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KeyKind {
@@ -15,11 +18,18 @@ pub enum KeyKind {
     Discord,
     /// A device or browser id; the weakest evidence (RS-20).
     Anonymous,
+    /// A provider's own id of a customer, such as `stripe:cus_9`, supplied by webhook sources only (WS-106).
+    Provider,
 }
 
 impl KeyKind {
-    /// All kinds, in attach order.
-    pub const ALL: [Self; 4] = [Self::External, Self::Email, Self::Discord, Self::Anonymous];
+    /// All kinds, in order. Stored numbers of kinds are places in here: new ones come last.
+    pub const ALL: [Self; 5] = [Self::External, Self::Email, Self::Discord, Self::Anonymous, Self::Provider];
+
+    /// Whether one key of the kind is the primary one, which the wire fields show. No wire field shows a provider's id.
+    pub fn has_primary(self) -> bool {
+        self != Self::Provider
+    }
 
     /// The kind's name in stream names and answers.
     pub fn as_str(self) -> &'static str {
@@ -28,6 +38,7 @@ impl KeyKind {
             Self::Email => "email",
             Self::Discord => "discord",
             Self::Anonymous => "anonymous",
+            Self::Provider => "provider",
         }
     }
 }
@@ -53,6 +64,20 @@ impl IdentityKey {
             _ => CompactString::from(trimmed),
         };
         Some(Self { kind, value })
+    }
+
+    /// The key of a provider's customer: `<provider>:<id>` (WS-106); `None` if the id is blank.
+    pub fn of_provider(provider: &SourceId, id: &str) -> Option<Self> {
+        let id = Self::new(KeyKind::Provider, id)?.value;
+        Some(Self { kind: KeyKind::Provider, value: format_compact!("{provider}:{id}") })
+    }
+
+    /// The provider's own id in a provider key.
+    pub fn id_at_provider(&self) -> Option<&str> {
+        if self.kind != KeyKind::Provider {
+            return None;
+        }
+        self.value.split_once(':').map(|(_, id)| id)
     }
 }
 

@@ -14,10 +14,11 @@ pub mod expression;
 pub mod id;
 pub mod identity;
 pub mod properties;
+pub mod source;
 pub mod stream;
 pub mod time;
 
-pub use id::{BucketId, ContactId, DeliveryId, EndpointId, KeyId, MessageId, RecordId, StayId};
+pub use id::{BucketId, ContactId, DeliveryId, EndpointId, KeyId, MessageId, RecordId, SourceId, StayId};
 pub use properties::Properties;
 pub use stream::StreamName;
 pub use time::Timestamp;

@@ -9,7 +9,7 @@
 use std::{collections::BTreeSet, path::PathBuf};
 
 use mainspring_schemas::{
-    BucketId, ContactId, DeliveryId, KeyId, RecordId, StayId, StreamName, Timestamp,
+    BucketId, ContactId, DeliveryId, KeyId, RecordId, SourceId, StayId, StreamName, Timestamp,
     codec::{self, Encoded, personal},
     criteria::Criteria,
     definition::BucketDefinition,
@@ -41,7 +41,7 @@ fn stay() -> StayId {
 }
 
 fn keys() -> Vec<contact::AttachedKey> {
-    KeyKind::ALL
+    [KeyKind::External, KeyKind::Email, KeyKind::Discord, KeyKind::Anonymous]
         .into_iter()
         .map(|kind| contact::AttachedKey {
             kind,
@@ -427,15 +427,38 @@ fn later_fields() -> Vec<(&'static str, StreamName, DomainEvent, Encoded)> {
             purpose,
         }),
     ];
-    let of_contact = |event: ContactEvent| {
-        let encoded = event.encode().unwrap();
-        ("reactions", StreamName::new("contact-1"), DomainEvent::Contact(event), encoded)
+    let of_a_source = [
+        ContactEvent::KeysAttached(contact::KeysAttached {
+            at: AT,
+            keys: vec![contact::AttachedKey {
+                kind: KeyKind::Provider,
+                value: "stripe:cus_9".into(),
+                primary: false,
+                via: contact::Via::Attached,
+            }],
+        }),
+        ContactEvent::EventRecorded(contact::EventRecorded {
+            name: "invoice.payment_failed".into(),
+            occurred_at: AT,
+            at: AT.plus(5),
+            properties: properties(),
+            source: contact::Source::Webhook(SourceId::new("stripe").unwrap()),
+            idempotency: Some(contact::Idempotency { key: "evt_1".into(), request: 7 }),
+        }),
+    ];
+    let of_contact = |name: &'static str| {
+        move |event: ContactEvent| {
+            let encoded = event.encode().unwrap();
+            (name, StreamName::new("contact-1"), DomainEvent::Contact(event), encoded)
+        }
     };
     let of_bucket = |event: BucketEvent| {
         let encoded = event.encode().unwrap();
         ("reactions", StreamName::new("bucket-1"), DomainEvent::Bucket(event), encoded)
     };
-    contact_events.into_iter().map(of_contact).chain(bucket_events.into_iter().map(of_bucket)).collect()
+    let contact_events = contact_events.into_iter().map(of_contact("reactions"));
+    let of_a_source = of_a_source.into_iter().map(of_contact("source"));
+    contact_events.chain(of_a_source).chain(bucket_events.into_iter().map(of_bucket)).collect()
 }
 
 #[test]

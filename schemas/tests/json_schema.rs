@@ -4,7 +4,10 @@
 
 use std::{fs, path::PathBuf};
 
-use mainspring_schemas::definition::{bucket_schema, criteria_schema, load_file};
+use mainspring_schemas::{
+    definition::{bucket_schema, criteria_schema, load_file},
+    source::{assemble, source_schema},
+};
 use serde_json::{Value, json};
 
 fn root() -> PathBuf {
@@ -37,9 +40,19 @@ fn the_criteria_schema_is_up_to_date() {
     check("criteria.schema.json", &criteria_schema());
 }
 
-/// All files below `examples`, with their text.
+#[test]
+fn the_source_schema_is_up_to_date() {
+    check("source.schema.json", &source_schema());
+}
+
+/// All files with buckets below `examples`, with their text.
 fn examples() -> Vec<(String, String)> {
-    let mut folders = vec![root().join("../examples")];
+    let root = root().join("../examples");
+    let folders = fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path());
+    files_below(folders.filter(|path| path.is_dir() && !path.ends_with("sources")).collect())
+}
+
+fn files_below(mut folders: Vec<PathBuf>) -> Vec<(String, String)> {
     let mut files = Vec::new();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
@@ -102,6 +115,81 @@ fn the_examples_load_and_fit_the_schema() {
         for definition in definitions {
             assert!(validator.is_valid(&serde_json::to_value(definition).unwrap()), "{file}");
         }
+    }
+}
+
+#[test]
+fn ws_140_the_example_sources_load_and_fit_the_schema() {
+    let validator = jsonschema::validator_for(&source_schema()).unwrap();
+    let files = files_below(vec![root().join("../examples/sources")]);
+    assert!(!files.is_empty());
+    for (file, text) in files {
+        let (definitions, issues) = assemble([(file.clone(), text.clone())]);
+        assert!(issues.is_empty() && definitions.len() == 1, "{issues:?}");
+        if let Err(error) = validator.validate(&as_json(&file, &text)) {
+            panic!("{file}: {error}");
+        }
+    }
+}
+
+#[test]
+fn ws_143_the_source_schema_agrees_with_the_reader() {
+    let validator = jsonschema::validator_for(&source_schema()).unwrap();
+    let source = |change: Value| {
+        let mut source = json!({
+            "source": "s", "auth": {"type": "match", "env": "S", "header": "x-s"}, "event": "e", "user_id": "u",
+        });
+        for (key, value) in change.as_object().unwrap() {
+            match value {
+                Value::Null => drop(source.as_object_mut().unwrap().remove(key)),
+                value => source[key] = value.clone(),
+            }
+        }
+        source
+    };
+    let signature =
+        |scheme: Value| json!({"auth": {"type": "signature", "env": "S", "header": "x", "scheme": scheme}});
+    let rules = |rules: Value| json!({"rules": rules, "event": null, "user_id": null});
+    for (change, good) in [
+        (json!({}), true),
+        (signature(json!("hmac-hex")), true),
+        (signature(json!("stripe")), true),
+        (signature(json!("svix")), false),
+        (signature(json!("rsa")), false),
+        (signature(json!({"algorithm": "sha512", "encoding": "base64", "prefix": "p="})), true),
+        (signature(json!({"algorithm": "md5", "encoding": "hex"})), false),
+        (
+            json!({"auth": {"type": "signature", "env": "S", "scheme": "svix", "fallback_header": "x-f"}}),
+            true,
+        ),
+        (json!({"auth": {"type": "match", "env": "a secret!", "header": "x"}}), false),
+        (json!({"source": "email"}), false),
+        (json!({"source": "Billing"}), false),
+        (json!({"require": {"id": "string", "n": "number?", "o": {"l": "list"}}}), true),
+        (json!({"require": {"id": "text"}}), false),
+        (json!({"on_delete": "erase"}), true),
+        (json!({"on_delete": "delete"}), false),
+        (json!({"event": null}), false),
+        (json!({"user_id": null}), false),
+        (json!({"userId": "u"}), false),
+        (
+            json!({"when": {"all": [{"prop": "body.a", "eq": 1}, {"not": {"prop": "headers.b", "exists": true}}]}}),
+            true,
+        ),
+        (json!({"when": {"prop": "body.a", "is": 1}}), false),
+        (json!({"event_properties": {"spread": "body.x", "a": [1, {"b": "{{ body.c }}"}]}}), true),
+        (json!({"contact_properties": {"a": {"value": "{{ body.c }}", "clear": true}}}), true),
+        (rules(json!([{"event": "a", "email": "b"}])), true),
+        (rules(json!([{"event": "a", "email": "b", "rules": []}])), false),
+        (rules(json!([{"event": "a"}])), false),
+        (rules(json!([])), false),
+        (json!({"rules": [{"event": "a", "email": "b"}]}), false),
+    ] {
+        let source = source(change);
+        let (definitions, issues) = assemble([("s.json".to_owned(), source.to_string())]);
+        assert_eq!(issues.is_empty(), good, "{source}: {issues:?}");
+        assert_eq!(definitions.len(), usize::from(good), "{source}");
+        assert_eq!(validator.is_valid(&source), good, "{source}");
     }
 }
 

@@ -113,7 +113,7 @@ fn record(state: &mut ContactState, event: &EventRecorded, id: RecordId) {
     }
     if let Some(idempotency) = &event.idempotency {
         state.remember(Remembered {
-            digest: digest_of(&idempotency.key),
+            digest: digest_of(&idempotency.key, event.source.origin()),
             event: id,
             request: idempotency.request,
         });

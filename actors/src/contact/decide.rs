@@ -238,7 +238,7 @@ impl Progress<'_> {
     /// A repeat is recognized before anything else happens (IG-12, IG-21).
     fn duplicate(&self, call: &Call) -> Option<Outcome> {
         let event = call.event.as_ref()?;
-        let digest = digest_of(event.idempotency_key.as_ref()?);
+        let digest = digest_of(event.idempotency_key.as_ref()?, event.source.origin());
         let known = self
             .state
             .remembered(digest)
@@ -273,11 +273,14 @@ impl Progress<'_> {
                 self.turn.rules.touched_by_property(name, touched);
             }
         }
-        let request = event.request;
+        let (request, now) = (event.request, self.turn.now);
+        let occurred_at = event.occurred_at.unwrap_or(now);
+        // A provider's clock that is ahead moves nothing into the future (WS-51); an application may mean it (IG-25).
+        let occurred_at = if event.source.origin().is_some() { occurred_at.min(now) } else { occurred_at };
         self.emit(ContactEvent::EventRecorded(EventRecorded {
             name: event.name,
-            occurred_at: event.occurred_at.unwrap_or(self.turn.now),
-            at: self.turn.now,
+            occurred_at,
+            at: now,
             properties: event.properties,
             source: event.source,
             idempotency: event.idempotency_key.map(|key| Idempotency { key, request }),

@@ -29,7 +29,7 @@ impl Progress<'_> {
     pub(super) fn create(&mut self, call: &Call) {
         let mut keys: Vec<AttachedKey> = Vec::new();
         for key in &call.unowned {
-            let primary = !keys.iter().any(|attached| attached.kind == key.kind);
+            let primary = key.kind.has_primary() && !keys.iter().any(|attached| attached.kind == key.kind);
             let via = if call.via == Via::Attached { Via::Created } else { call.via };
             keys.push(AttachedKey { kind: key.kind, value: key.value.clone(), primary, via });
         }
@@ -54,8 +54,9 @@ impl Progress<'_> {
         let mut keys: Vec<AttachedKey> = Vec::new();
         for key in &call.keys {
             let held = self.state.keys.iter().find(|held| held.key == *key);
-            let slot_free =
-                self.state.primary(key.kind).is_none() && !keys.iter().any(|k| k.kind == key.kind);
+            let slot_free = key.kind.has_primary()
+                && self.state.primary(key.kind).is_none()
+                && !keys.iter().any(|k| k.kind == key.kind);
             let takes_over = key.kind == KeyKind::Email && self.replaces_address(call);
             let primary = slot_free || takes_over;
             if held.is_some_and(|held| held.primary || !primary) {

@@ -62,7 +62,7 @@ fn moved_keys(loser: &Taken, call: &Call, filled: &mut Vec<KeyKind>) -> Vec<Atta
             let kind = held.key.kind;
             let supplied = call.keys.iter().find(|key| key.kind == kind);
             let fits = supplied.map_or(held.primary, |supplied| *supplied == held.key);
-            let primary = fits && !filled.contains(&kind);
+            let primary = kind.has_primary() && fits && !filled.contains(&kind);
             if primary {
                 filled.push(kind);
             }

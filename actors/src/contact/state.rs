@@ -3,7 +3,7 @@
 use compact_str::{CompactString, ToCompactString};
 use mainspring_eventlog::{Position, Version};
 use mainspring_schemas::{
-    BucketId, ContactId, Properties, RecordId, StayId, Timestamp,
+    BucketId, ContactId, Properties, RecordId, SourceId, StayId, Timestamp,
     catalog::PublicContact,
     criteria::Facts,
     event::contact::{Dwelled, LeaveReason, TransitionSource, Via},
@@ -54,9 +54,14 @@ pub struct Remembered {
     pub request: u64,
 }
 
-/// Digest under which an idempotency key is remembered.
-pub fn digest_of(key: &str) -> u128 {
-    let digest = Sha256::digest(key.as_bytes());
+/// Digest under which an idempotency key is remembered. Keys of different origins never share one; `None` is the
+/// application.
+pub fn digest_of(key: &str, origin: Option<&SourceId>) -> u128 {
+    let mut digest = Sha256::digest(key.as_bytes());
+    if let Some(origin) = origin {
+        // The inner digest has a fixed length: no other pair reads the same, whatever a key holds.
+        digest = Sha256::new().chain_update(digest).chain_update(origin.as_str()).finalize();
+    }
     digest[..16].iter().fold(0, |sum, byte| sum << 8 | u128::from(*byte))
 }
 

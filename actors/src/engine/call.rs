@@ -1,6 +1,9 @@
 //! Calls that name a person by keys: events, upserts, finds, deletes.
 
-use mainspring_schemas::{ContactId, Properties, RecordId, Timestamp, event::contact::Via};
+use mainspring_schemas::{
+    ContactId, Properties, RecordId, Timestamp,
+    event::contact::{Source, Via},
+};
 use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
 use uuid::Uuid;
@@ -35,6 +38,8 @@ pub(crate) struct Request {
     /// The contact named by its id, besides whom the keys name.
     pub named: Option<Named>,
     pub timing: Timing,
+    /// Whether a contact may come into being.
+    pub creates: bool,
     pub trace: Option<Uuid>,
 }
 
@@ -112,7 +117,7 @@ fn refusal(outcome: &Outcome) -> EngineError {
 
 /// Digest of a request, to tell a repeat from a reuse of its key (IK-02).
 fn request_digest(call: &IngestCall) -> u64 {
-    let body = serde_json::json!([
+    let mut body = serde_json::json!([
         call.identity.external,
         call.identity.email,
         call.identity.anonymous,
@@ -121,6 +126,9 @@ fn request_digest(call: &IngestCall) -> u64 {
         call.contact_properties,
         call.occurred_at,
     ]);
+    if let (Some(provider), Some(members)) = (&call.identity.provider, body.as_array_mut()) {
+        members.push(serde_json::json!(provider));
+    }
     let digest = Sha256::digest(body.to_string().as_bytes());
     digest[..8].iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte))
 }
@@ -129,7 +137,8 @@ impl Engine {
     /// Stores an event and decides everything it causes (IG-01); answers when that is durable.
     ///
     /// # Errors
-    /// See [`EngineError`]; nothing was stored then, except with `LogFailed`, where it is unknown.
+    /// [`EngineError::NotFound`] if it is only for somebody who exists and its keys name nobody (WS-52), and what any
+    /// write may say; nothing was stored then, except with `LogFailed`, where it is unknown.
     pub async fn ingest(&self, call: IngestCall) -> Result<IngestOutcome, EngineError> {
         self.submit_ingest(call, Timing::default()).await?.ingested().await
     }
@@ -155,7 +164,12 @@ impl Engine {
     /// # Errors
     /// See [`EngineError`].
     pub async fn submit_ingest(&self, call: IngestCall, timing: Timing) -> Result<Pending, EngineError> {
+        let from_source = matches!(call.source, Source::Webhook(_));
+        if !(call.identity.is_sufficient() || from_source && call.identity.anonymous.is_some()) {
+            return Err(EngineError::NoIdentity);
+        }
         let request = if call.idempotency_key.is_some() { request_digest(&call) } else { 0 };
+        let via = if call.source == Source::Import { Via::Import } else { Via::Attached };
         let event = NewEvent {
             name: call.name,
             properties: call.event_properties,
@@ -164,13 +178,9 @@ impl Engine {
             idempotency_key: call.idempotency_key,
             request,
         };
-        let via = if call.source == mainspring_schemas::event::contact::Source::Import {
-            Via::Import
-        } else {
-            Via::Attached
-        };
         let inner = empty_call(call.contact_properties, Some(event), via);
-        self.submit(Request { identity: call.identity, named: None, timing, trace: call.trace }, inner).await
+        let (identity, creates, trace) = (call.identity, !call.existing_only, call.trace);
+        self.submit(Request { identity, named: None, timing, creates, trace }, inner).await
     }
 
     /// Creates or changes a contact explicitly (CT-40); answers when that is durable.
@@ -178,8 +188,11 @@ impl Engine {
     /// # Errors
     /// See [`EngineError`].
     pub async fn upsert(&self, call: UpsertCall) -> Result<UpsertOutcome, EngineError> {
-        let request =
-            Request { identity: call.identity, named: None, timing: Timing::default(), trace: call.trace };
+        if !call.identity.is_sufficient() {
+            return Err(EngineError::NoIdentity);
+        }
+        let (identity, trace) = (call.identity, call.trace);
+        let request = Request { identity, named: None, timing: Timing::default(), creates: true, trace };
         self.submit(request, empty_call(call.properties, None, call.via)).await?.upserted().await
     }
 
@@ -191,19 +204,14 @@ impl Engine {
     pub async fn edit(&self, call: EditCall) -> Result<UpsertOutcome, EngineError> {
         let identity = Identity { email: call.email, ..Identity::default() };
         let named = Some(Named { contact: call.contact, merge: call.merge });
-        let request = Request { identity, named, timing: Timing::default(), trace: call.trace };
+        let (timing, trace) = (Timing::default(), call.trace);
+        let request = Request { identity, named, timing, creates: false, trace };
         let inner = empty_call(call.properties, None, Via::Attached);
         let (answer, _) = self.resolve_in_turn(request.clone(), inner).await?;
         Pending { engine: self.clone(), request, answer }.upserted().await
     }
 
     async fn submit(&self, request: Request, call: Call) -> Result<Pending, EngineError> {
-        if request.identity.external.is_none()
-            && request.identity.email.is_none()
-            && request.identity.discord.is_none()
-        {
-            return Err(EngineError::NoIdentity);
-        }
         let answer = match self.known_owner(&request.identity) {
             Some(contact) => {
                 let mut call = call;

@@ -30,17 +30,19 @@ impl Engine {
         self.delete_contact(owner).await
     }
 
-    /// The one contact that owns the keys.
+    /// The one contact that owns the keys. With a provider's id among them it is whom the first names that names anybody
+    /// (WS-106): the others are hints.
     pub(super) async fn only_owner(&self, identity: &Identity) -> Result<ContactId, EngineError> {
         let mut owners = Vec::new();
-        for key in identity.keys() {
-            if let Some(owner) = self.designated(key).await?.filter(|owner| !owners.contains(owner)) {
+        for key in identity.evidence() {
+            if let Some(owner) = self.designated(&key).await?.filter(|owner| !owners.contains(owner)) {
                 owners.push(owner);
             }
         }
         match owners.as_slice() {
             [] => Err(EngineError::NotFound),
             [contact] => Ok(*contact),
+            [first, ..] if identity.provider.is_some() => Ok(*first),
             _ => Err(EngineError::DifferentContacts),
         }
     }

@@ -17,9 +17,9 @@ use super::{
     call::{Named, Request},
 };
 use crate::{
-    api::EngineError,
+    api::{EngineError, Identity},
     contact::{Call, Command, Outcome, Taken},
-    identity::{Candidate, ClaimWriter, Found, LookedUp, Plan, plan},
+    identity::{Attaches, Candidate, ClaimWriter, Found, LookedUp, Plan, plan},
     shard::{Answer, Decide, Failure, TakeOut, Verb},
     writer::{InFlight, Pledge, Stamp},
 };
@@ -68,14 +68,14 @@ impl Core {
             let contact = self.directory.answers_for(contact).await?.ok_or(EngineError::NotFound)?;
             all.push(LookedUp::by_id(contact));
         }
-        let keys = self.directory.look_up_all(request.identity.keys()).await?;
+        let keys = self.directory.look_up_all(&request.identity).await?;
         let has_room = |item: &LookedUp| item.found.owner.is_some() || !full.contains(&item.found.key.kind);
         all.extend(keys.into_iter().filter(has_room));
         Ok(all)
     }
 
     async fn resolve(&self, request: Request, mut call: Call) -> Result<(Answering, ContactId), EngineError> {
-        let names: Vec<u128> = request.identity.keys().map(|key| self.lock_of(key)).collect();
+        let names: Vec<u128> = request.identity.evidence().map(|key| self.lock_of(&key)).collect();
         let _keys = self.key_locks.lock(names).await;
         let mut full = Vec::new();
         for _ in 0..ATTEMPTS {
@@ -87,7 +87,14 @@ impl Core {
             }
             let found: Vec<Found> = looked_up.iter().map(|item| item.found.clone()).collect();
             let candidates = self.candidates(&found).await?;
+            if found.is_empty() {
+                // Its only key was another contact's id of another kind.
+                return Err(EngineError::NoIdentity);
+            }
             let plan = plan(&found, &candidates, self.shared.policy.merges);
+            if plan.contact.is_none() && !request.creates {
+                return Err(EngineError::NotFound);
+            }
             if let Some(named) = request.named
                 && (!plan.conflicts.is_empty() || !(named.merge || plan.losers.is_empty()))
             {
@@ -110,13 +117,16 @@ impl Core {
         Err(EngineError::Overloaded)
     }
 
-    /// What resolving must know about the owners: only if there are several, or the only evidence is weak.
+    /// What resolving must know about the owners: only if there are several, or the only evidence is weak or a hint.
     async fn candidates(&self, found: &[Found]) -> Result<Vec<Candidate>, EngineError> {
         let mut owners: Vec<ContactId> = found.iter().filter_map(|item| item.owner).collect();
         owners.sort_unstable();
         owners.dedup();
         let mut candidates = Vec::with_capacity(owners.len());
-        let weak = found.iter().any(|item| item.key.kind == KeyKind::Anonymous && item.owner.is_some());
+        let weak = found.iter().any(|item| match item.key.kind {
+            KeyKind::Anonymous => item.owner.is_some(),
+            kind => kind == KeyKind::Provider,
+        });
         for owner in &owners {
             let (keys, first_seen_at) = if owners.len() > 1 || weak {
                 let state = self.view(*owner).await?;
@@ -154,7 +164,7 @@ impl Core {
                 Ok(taken) => taken,
                 Err(Failure::Conflict) => {
                     // It is no live contact: what was heard of its keys was old.
-                    self.directory.forget_all(request.identity.keys());
+                    self.forget(&request.identity);
                     return Ok(Carried::Again(Box::new(call)));
                 }
                 Err(failure) => return Err(failure.into()),
@@ -166,7 +176,9 @@ impl Core {
         }
         let moved = call.losers.iter().flat_map(|loser| loser.state.keys.iter().map(|held| &held.key));
         let changing: Arc<[IdentityKey]> = plan.unowned.iter().chain(moved).cloned().collect();
-        call.designated = looked_up.iter().any(|item| item.found.owner.is_some() && !item.found.attaches);
+        call.designated = looked_up
+            .iter()
+            .any(|item| item.found.owner.is_some() && item.found.attaches != Attaches::Always);
         call.keys = plan.keys;
         call.unowned = plan.unowned;
         call.conflicts = plan.conflicts;
@@ -207,7 +219,7 @@ impl Core {
             }
             Ok(Ok(Answer { unused: Some(unused), .. })) => {
                 // Somebody else answers for a key by now: what was heard of them all is in doubt.
-                self.directory.forget_all(request.identity.keys());
+                self.forget(&request.identity);
                 Ok(Carried::Again(unused))
             }
             Ok(settled) => {
@@ -235,6 +247,11 @@ impl Core {
         let take = Verb::Take(TakeOut { contact: loser, survivor, at, continuous, in_flight, reply });
         self.send(take).map_err(|_| Failure::Unavailable)?;
         Self::answer(taken).await
+    }
+
+    /// Forgets what was heard of whom a call names.
+    fn forget(&self, identity: &Identity) {
+        identity.evidence().for_each(|key| self.directory.forget(&key));
     }
 
     /// Writes claims as of an instant.

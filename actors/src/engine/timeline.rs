@@ -5,7 +5,8 @@ use std::{cmp::Reverse, collections::BinaryHeap};
 use compact_str::format_compact;
 use mainspring_eventlog::Position;
 use mainspring_schemas::{
-    BucketId, ContactId, RecordId, StreamName, Timestamp, event::contact::ContactEvent,
+    BucketId, ContactId, RecordId, StreamName, Timestamp,
+    event::contact::{ContactEvent, EventRecorded, Source},
 };
 use serde_json::json;
 
@@ -71,11 +72,13 @@ fn shown(id: RecordId, event: ContactEvent) -> Option<TimelineEvent> {
         id,
         at,
         name: format_compact!("bucket:{verb}:{bucket}"),
+        source: Source::Bucket,
         properties: properties.as_object().cloned().unwrap_or_default(),
     };
     match event {
         ContactEvent::EventRecorded(event) => {
-            Some(TimelineEvent { id, at: event.occurred_at, name: event.name, properties: event.properties })
+            let EventRecorded { name, occurred_at: at, properties, source, .. } = event;
+            Some(TimelineEvent { id, at, name, properties, source })
         }
         ContactEvent::BucketEntered(entered) if entered.announced => {
             let properties = json!({
@@ -193,6 +196,7 @@ mod tests {
                 at: Timestamp(at),
                 name: CompactString::const_new("x"),
                 properties: Properties::new(),
+                source: Source::Api,
             };
             newest.add(Placed { place: (event.at, position), event });
         }

@@ -101,11 +101,14 @@ impl Directory {
         self.cache.insert(self.hasher.digest(key), Owner { contact: Some(contact), expected: Expected::Any });
     }
 
+    /// Forgets what was heard of a key.
+    pub fn forget(&self, key: &IdentityKey) {
+        self.cache.remove(&self.hasher.digest(key));
+    }
+
     /// Forgets what was heard of keys.
     pub fn forget_all<'a>(&self, keys: impl IntoIterator<Item = &'a IdentityKey>) {
-        for key in keys {
-            self.cache.remove(&self.hasher.digest(key));
-        }
+        keys.into_iter().for_each(|key| self.forget(key));
     }
 
     /// The contact that answers for an id, following merges; `None` if it never was or is deleted.

@@ -9,8 +9,9 @@ use mainspring_schemas::{
 
 use super::{
     directory::{Directory, DirectoryError, Standing},
-    plan::Found,
+    plan::{Attaches, Found},
 };
+use crate::api::Identity;
 
 /// A supplied key, whom it designates, and what a claim of it must expect.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +27,10 @@ impl LookedUp {
     pub fn by_id(contact: ContactId) -> Self {
         let value = CompactString::from(contact.to_string());
         let key = IdentityKey { kind: KeyKind::External, value };
-        Self { found: Found { key, owner: Some(contact), attaches: false }, expected: Expected::Any }
+        Self {
+            found: Found { key, owner: Some(contact), attaches: Attaches::Never },
+            expected: Expected::Any,
+        }
     }
 }
 
@@ -55,33 +59,35 @@ impl Directory {
             expected: own.expected,
         };
         if own.contact.is_some() || key.kind != KeyKind::External {
-            return Ok(found(own.contact, true));
+            return Ok(found(own.contact, Attaches::Always));
         }
         if let Some(id) = as_contact_id(key)
             && let Some(contact) = self.answers_for(id).await?
         {
-            return Ok(found(Some(contact), false));
+            return Ok(found(Some(contact), Attaches::Never));
         }
         for other in other_spellings(key) {
             if let Some(contact) = self.owner(&other).await?.contact {
-                return Ok(found(Some(contact), false));
+                return Ok(found(Some(contact), Attaches::Never));
             }
         }
-        Ok(found(None, true))
+        Ok(found(None, Attaches::Always))
     }
 
-    /// All keys of a call, in attach order. An anonymous id that nobody owns and that is another contact's id of
-    /// another kind is left out: it is no anonymous key.
+    /// Everything by which a call names a person, in the order in which it is weighed. An anonymous id that nobody owns
+    /// and that is another contact's id of another kind is left out: it is no anonymous key.
     ///
     /// # Errors
     /// See [`DirectoryError`].
-    pub async fn look_up_all<'k>(
-        &self,
-        keys: impl IntoIterator<Item = &'k IdentityKey>,
-    ) -> Result<Vec<LookedUp>, DirectoryError> {
+    pub async fn look_up_all(&self, identity: &Identity) -> Result<Vec<LookedUp>, DirectoryError> {
         let mut all: Vec<LookedUp> = Vec::new();
-        for key in keys {
-            let looked_up = self.look_up(key).await?;
+        for key in identity.evidence() {
+            let key = key.as_ref();
+            let mut looked_up = self.look_up(key).await?;
+            let stands_in = key.kind == KeyKind::External && identity.external.is_none();
+            if stands_in && looked_up.found.attaches == Attaches::Always {
+                looked_up.found.attaches = Attaches::IfNew;
+            }
             if key.kind == KeyKind::Anonymous
                 && looked_up.found.owner.is_none()
                 && let Some(other) = self.disguised(key).await?
@@ -104,9 +110,10 @@ impl Directory {
         if let Some(id) = as_contact_id(&external) {
             return self.answers_for(id).await;
         }
-        for kind in [KeyKind::Email, KeyKind::Discord] {
+        for kind in [KeyKind::Email, KeyKind::Discord, KeyKind::Provider] {
             let possible = match kind {
                 KeyKind::Email => key.value.contains('@'),
+                KeyKind::Provider => key.value.contains(':'),
                 _ => key.value.bytes().all(|b| b.is_ascii_digit()),
             };
             if let Some(other) = IdentityKey::new(kind, &key.value).filter(|_| possible)

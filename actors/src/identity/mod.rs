@@ -12,4 +12,4 @@ pub use digest::KeyHasher;
 pub use directory::{Directory, DirectoryError, Owner, Standing};
 pub use locks::{Guards, KeyedLocks};
 pub use lookup::LookedUp;
-pub use plan::{Candidate, Found, MergePolicy, Plan, plan};
+pub use plan::{Attaches, Candidate, Found, MergePolicy, Plan, plan};

@@ -12,9 +12,19 @@ pub struct Found {
     pub key: IdentityKey,
     /// Whom it designates.
     pub owner: Option<ContactId>,
-    /// Whether it is a key of its own; `false` for a contact id or anonymous key given as `userId`, which designates
-    /// but attaches nothing (KE-23).
-    pub attaches: bool,
+    /// Whether it comes to whoever is called.
+    pub attaches: Attaches,
+}
+
+/// Whether what names a person becomes a key of theirs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attaches {
+    /// It does.
+    Always,
+    /// Only to a contact that comes into being: a provider's id that stands in for a user id (WS-106).
+    IfNew,
+    /// A contact id or anonymous key given as `userId` designates and attaches nothing (KE-23).
+    Never,
 }
 
 /// A contact that a call designates, as far as resolving needs to know it.
@@ -29,8 +39,13 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    fn is_identified(&self) -> bool {
-        self.values(KeyKind::External).next().is_some()
+    /// Whether it has a user id of its own. An external id that only stands in for one, being the id of a provider key
+    /// that the contact holds or that the call brings, is none.
+    fn is_identified(&self, called: Option<&str>) -> bool {
+        let stands_in = |value: &str| {
+            called == Some(value) || self.keys.iter().any(|key| key.id_at_provider() == Some(value))
+        };
+        self.values(KeyKind::External).any(|key| !stands_in(&key.value))
     }
 
     fn values(&self, kind: KeyKind) -> impl Iterator<Item = &IdentityKey> {
@@ -73,13 +88,28 @@ impl MergePolicy {
 }
 
 /// Weighs the keys of a call. `candidates` describes every owner in `found`.
+///
+/// **Providers (WS-106).** What a provider tells of its customer is a hint: an address there is whatever somebody typed
+/// into a form. So a call with a provider's id never joins two contacts that both have a user id of their own, whatever
+/// the policy but `any`: what comes first decides (user id, provider key, the id as external id, address), the other
+/// keys stay where they are and the conflict is recorded. Nor does it give a contact with a user id another one that
+/// nobody has yet. A contact that only the provider ever named has none: it joins whoever the address or the user id
+/// belongs to, so that it does not matter which of a provider's messages came first.
 pub fn plan(found: &[Found], candidates: &[Candidate], policy: MergePolicy) -> Plan {
     let mut keys = Vec::new();
     let mut unowned = Vec::new();
     let mut conflicts = Vec::new();
     let mut owners: Vec<ContactId> = Vec::new();
+    let mut stand_in = None;
+    let called = found.iter().find_map(|item| match item.attaches {
+        Attaches::IfNew => Some(item.key.value.as_str()),
+        _ => item.key.id_at_provider(),
+    });
+    let names_a_new_user = found.iter().any(|item| {
+        item.key.kind == KeyKind::External && item.attaches == Attaches::Always && item.owner.is_none()
+    });
     let is_identified = |owner: &ContactId| {
-        candidates.iter().any(|candidate| candidate.contact == *owner && candidate.is_identified())
+        candidates.iter().any(|candidate| candidate.contact == *owner && candidate.is_identified(called))
     };
     // Anonymous keys come last in attach order, so that by then all strong owners are known.
     for item in found {
@@ -87,8 +117,11 @@ pub fn plan(found: &[Found], candidates: &[Candidate], policy: MergePolicy) -> P
             let stays_apart = match policy {
                 MergePolicy::Any => false,
                 _ if item.key.kind == KeyKind::Anonymous => contradicts(owner, &conflicts, found, candidates),
-                MergePolicy::Strong => false,
-                MergePolicy::Never => is_identified(&owner) && owners.iter().any(is_identified),
+                MergePolicy::Strong if called.is_none() => false,
+                MergePolicy::Strong | MergePolicy::Never => {
+                    let another_user = called.is_some() && names_a_new_user;
+                    is_identified(&owner) && (another_user || owners.iter().any(is_identified))
+                }
             };
             if stays_apart {
                 conflicts.push((item.key.kind, owner));
@@ -96,23 +129,31 @@ pub fn plan(found: &[Found], candidates: &[Candidate], policy: MergePolicy) -> P
             }
             owners.push(owner);
         }
-        if item.attaches {
-            keys.push(item.key.clone());
-            if item.owner.is_none() {
-                unowned.push(item.key.clone());
+        match item.attaches {
+            Attaches::Always => {
+                keys.push(item.key.clone());
+                if item.owner.is_none() {
+                    unowned.push(item.key.clone());
+                }
             }
+            Attaches::IfNew if item.owner.is_none() => stand_in = Some(&item.key),
+            Attaches::IfNew | Attaches::Never => {}
         }
+    }
+    if let Some(key) = stand_in.filter(|_| owners.is_empty()) {
+        keys.push(key.clone());
+        unowned.push(key.clone());
     }
     let mut ranked: Vec<&Candidate> =
         candidates.iter().filter(|candidate| owners.contains(&candidate.contact)).collect();
-    ranked.sort_by_key(|candidate| rank(candidate));
+    ranked.sort_by_key(|candidate| rank(candidate, called));
     let mut ranked = ranked.into_iter().map(|candidate| candidate.contact);
     Plan { contact: ranked.next(), losers: ranked.collect(), keys, unowned, conflicts }
 }
 
 /// MC-01: identified first, then the smaller first instant, then the smaller id.
-fn rank(candidate: &Candidate) -> (bool, Timestamp, ContactId) {
-    (!candidate.is_identified(), candidate.first_seen_at, candidate.contact)
+fn rank(candidate: &Candidate, called: Option<&str>) -> (bool, Timestamp, ContactId) {
+    (!candidate.is_identified(called), candidate.first_seen_at, candidate.contact)
 }
 
 /// RS-20: for kind external or email the owner of an anonymous key holds values, the rest of the call (supplied
@@ -136,7 +177,8 @@ fn contradicts(
         if own.peek().is_none() {
             return false;
         }
-        let supplied = found().filter(|f| f.attaches && f.key.kind == kind).map(|f| &f.key);
+        let supplied =
+            found().filter(|f| f.attaches == Attaches::Always && f.key.kind == kind).map(|f| &f.key);
         let others = found().filter_map(|f| f.owner).filter(|other| *other != owner);
         let held = candidates
             .iter()
@@ -150,6 +192,7 @@ fn contradicts(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::Identity;
 
     fn key(kind: KeyKind, value: &str) -> IdentityKey {
         IdentityKey::new(kind, value).unwrap()
@@ -164,9 +207,27 @@ mod tests {
             b'e' => KeyKind::Email,
             b'V' | b'W' => KeyKind::Anonymous,
             b'D' => KeyKind::Discord,
+            _ if text.contains(':') => KeyKind::Provider,
             _ => KeyKind::External,
         };
         key(kind, text)
+    }
+
+    /// A call's keys: user ids are `A`, `B`, addresses `e1`, anonymous ids `V`, `W`, Discord ids `D`, provider keys
+    /// `stripe:c9`.
+    fn identity(call: &str) -> Identity {
+        let mut identity = Identity::default();
+        for key in call.split_whitespace().map(parse) {
+            let slot = match key.kind {
+                KeyKind::External => &mut identity.external,
+                KeyKind::Email => &mut identity.email,
+                KeyKind::Discord => &mut identity.discord,
+                KeyKind::Anonymous => &mut identity.anonymous,
+                KeyKind::Provider => &mut identity.provider,
+            };
+            assert!(slot.replace(key).is_none(), "{call}");
+        }
+        identity
     }
 
     fn check(scenario: &str, given: &[&str], call: &str, expected: (u128, &[u128], &str, usize)) {
@@ -191,15 +252,17 @@ mod tests {
                 first_seen_at: Timestamp(age),
             })
             .collect();
-        let mut found: Vec<Found> = call
-            .split_whitespace()
-            .map(parse)
+        let called = identity(call);
+        let found: Vec<Found> = called
+            .evidence()
             .map(|key| {
+                let key = key.into_owned();
                 let owner = candidates.iter().find(|c| c.keys.contains(&key)).map(|c| c.contact);
-                Found { key, owner, attaches: true }
+                let stands_in = called.stand_in().as_ref() == Some(&key);
+                let attaches = if stands_in { Attaches::IfNew } else { Attaches::Always };
+                Found { key, owner, attaches }
             })
             .collect();
-        found.sort_by_key(|f| f.key.kind);
         let plan = plan(&found, &candidates, policy);
         let unowned: Vec<String> = plan.unowned.iter().map(|k| k.value.to_string()).collect();
         assert_eq!(plan.contact, (expected.0 > 0).then(|| id(expected.0)), "{scenario}: contact");
@@ -255,6 +318,49 @@ mod tests {
     }
 
     #[test]
+    fn ws_106_a_provider_key_its_id_as_external_id_and_the_address_in_this_order() {
+        check("nobody: created under the provider's id", &[], "stripe:c9 e1", (0, &[], "stripe:c9 e1 c9", 0));
+        check("SS-06: by the address", &["A e1"], "stripe:c9 e1", (1, &[], "stripe:c9", 0));
+        check("SS-06: then by the provider key", &["A e1 stripe:c9"], "stripe:c9", (1, &[], "", 0));
+        check("by its id as external id", &["c9"], "stripe:c9", (1, &[], "stripe:c9", 0));
+        check("before the address", &["B c9", "A e1"], "stripe:c9 e1", (1, &[], "stripe:c9", 1));
+        check(
+            "a second customer of one person",
+            &["A e1 stripe:c9"],
+            "stripe:c8 e1",
+            (1, &[], "stripe:c8", 0),
+        );
+        check("a new address", &["A e1 stripe:c9"], "stripe:c9 e2", (1, &[], "e2", 0));
+    }
+
+    #[test]
+    fn ws_106_a_provider_joins_no_two_users() {
+        check("another user's address", &["A stripe:c9", "B e1"], "stripe:c9 e1", (1, &[], "", 1));
+        check("whoever is older", &["B e1", "A stripe:c9"], "stripe:c9 e1", (2, &[], "", 1));
+        check("nobody's user id of its own", &["A stripe:c9", "e1"], "stripe:c9 e1", (1, &[2], "", 0));
+        // The provider's own messages may come in any order: first one without an address, then one with it.
+        check("its own contact", &["c9 stripe:c9", "A e1"], "stripe:c9 e1", (2, &[1], "", 0));
+        check("a twin from before", &["c9", "A e1"], "stripe:c9 e1", (2, &[1], "stripe:c9", 0));
+        let policy = |policy, expected| {
+            check_under(policy, "policy", &["A stripe:c9", "B e1"], "stripe:c9 e1", expected);
+        };
+        policy(MergePolicy::Never, (1, &[], "", 1));
+        policy(MergePolicy::Any, (1, &[2], "", 0));
+    }
+
+    #[test]
+    fn ws_106_a_user_id_given_to_the_provider_decides() {
+        check("its contact gets the key", &["A", "B e1"], "A stripe:c9", (1, &[], "stripe:c9", 0));
+        check("an unknown user", &[], "A stripe:c9", (0, &[], "A stripe:c9", 0));
+        check("the provider's contact joins", &["A", "c9 stripe:c9"], "A stripe:c9 e1", (1, &[2], "e1", 0));
+        check("or becomes the user", &["c9 stripe:c9"], "A stripe:c9", (1, &[], "A", 0));
+        check("another user keeps the key", &["A", "B stripe:c9"], "A stripe:c9", (1, &[], "", 1));
+        check("also if the first is unknown", &["B stripe:c9"], "A stripe:c9", (0, &[], "A", 1));
+        check("or the address", &["B e1"], "A stripe:c9 e1", (0, &[], "A stripe:c9", 1));
+        check("and the address", &["A", "B e1"], "A stripe:c9 e1", (1, &[], "stripe:c9", 1));
+    }
+
+    #[test]
     fn ke_23_a_designation_attaches_nothing() {
         let contact = id(7);
         let candidate =
@@ -262,7 +368,7 @@ mod tests {
         let found = [Found {
             key: key(KeyKind::External, &contact.to_string()),
             owner: Some(contact),
-            attaches: false,
+            attaches: Attaches::Never,
         }];
         let plan = plan(&found, &[candidate], MergePolicy::Strong);
         assert_eq!((plan.contact, plan.keys.len(), plan.unowned.len()), (Some(contact), 0, 0));

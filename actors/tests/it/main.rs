@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests may stop a test")]
 
+mod announcements;
 mod backtest;
 mod dwell_scenarios;
 mod engine_dwell;
@@ -19,4 +20,5 @@ mod preview;
 mod random;
 mod reaction_scenarios;
 mod schedules;
+mod sources;
 mod world;

@@ -344,6 +344,7 @@ pub fn event(keys: &str, name: &str) -> IngestCall {
         idempotency_key: None,
         occurred_at: None,
         source: Source::Api,
+        existing_only: false,
         trace: None,
     }
 }

@@ -10,9 +10,10 @@ use crate::{
     environment,
     exit::Reason,
     output,
+    sources::SourceArguments,
 };
 
-/// Checks definition files without starting anything.
+/// Checks definitions of buckets and webhook sources without starting anything.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Every problem is a line `file:line:column: error: field: message`. Exit code 2 if there is an error.
@@ -22,6 +23,8 @@ pub struct Args {
     /// Directories or files [env: DEFINITIONS_DIR] [default: ./definitions]
     #[arg(value_name = "DIR")]
     places: Vec<PathBuf>,
+    #[command(flatten)]
+    sources: SourceArguments,
     /// One JSON document
     #[arg(long)]
     json: bool,
@@ -39,19 +42,27 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let default = || vec![environment::path("DEFINITIONS_DIR").unwrap_or_else(|| PathBuf::from(DEFAULT_DIR))];
     let places = if args.places.is_empty() { default() } else { args.places.clone() };
     let loaded = definitions::read(&places)?;
-    let errors = loaded.errors();
+    let sources = args.sources.read()?;
+    let issues = || loaded.issues.iter().chain(&sources.issues);
+    let errors = issues().filter(|issue| issue.is_error()).count();
+    let files = loaded.files + sources.files;
     let ids: Vec<&str> = loaded.definitions.iter().map(|definition| definition.id.as_str()).collect();
     if args.json {
-        let issues: Vec<Value> = loaded.issues.iter().map(document).collect();
-        output::document(
-            &json!({ "ok": errors == 0, "files": loaded.files, "buckets": ids, "issues": issues }),
-        )?;
+        let issues: Vec<Value> = issues().map(document).collect();
+        let sources: Vec<&str> = sources.definitions.iter().map(|source| source.id.as_str()).collect();
+        output::document(&json!({
+            "ok": errors == 0, "files": files, "buckets": ids, "sources": sources, "issues": issues,
+        }))?;
     } else {
-        for issue in &loaded.issues {
-            output::data(issue);
-        }
-        let files = loaded.files;
-        output::notice(format_args!("{files} files, {} buckets in order, {errors} errors", ids.len()));
+        issues().for_each(output::data);
+        let sources = match sources.definitions.len() {
+            0 => String::new(),
+            count => format!(" {count} webhook sources,"),
+        };
+        output::notice(format_args!(
+            "{files} files, {} buckets in order,{sources} {errors} errors",
+            ids.len()
+        ));
     }
     Ok(if errors == 0 { ExitCode::SUCCESS } else { Reason::Usage.into() })
 }

@@ -1,7 +1,7 @@
 //! `mainspring serve`: the whole system behind HTTP, until a signal ends it in order (LV-11).
 
 use std::{
-    net::{SocketAddr, TcpListener},
+    net::{IpAddr, SocketAddr, TcpListener},
     process::ExitCode,
     sync::Arc,
     time::Duration,
@@ -9,18 +9,20 @@ use std::{
 
 use actix_web::web::Data;
 use anyhow::Context;
+use ipnet::IpNet;
 use mainspring_http::{AppState, Settings as HttpSettings, identify::TokenKeys};
 use mainspring_outbound::{guard::Policy, settings::Settings as OutboundSettings};
 
 use super::places::DataDirArgument;
 use crate::{
-    compose::{Options, System},
+    compose::{Options, System, sources},
     definitions::DefinitionArguments,
     environment,
     exit::{Fault, Reason},
     identity::{IdentityArguments, TokenSecrets},
     interrupt::Interrupt,
     output,
+    sources::SourceArguments,
 };
 
 /// How long deliveries in flight have to end once the server stops.
@@ -35,6 +37,8 @@ pub struct Args {
     listen: Option<SocketAddr>,
     #[command(flatten)]
     definitions: DefinitionArguments,
+    #[command(flatten)]
+    sources: SourceArguments,
     #[command(flatten)]
     identity: IdentityArguments,
     #[command(flatten)]
@@ -55,6 +59,14 @@ Environment:
   OUTBOUND_CONTACT_SCOPE              intent: explicit changes of contacts are announced; all: every one [default: intent]
   OUTBOUND_WEBHOOK_ALLOW_HTTP=true    lets webhooks go to http:// addresses
   OUTBOUND_WEBHOOK_ALLOW_PRIVATE=true lets webhooks go to private and loopback addresses
+  ENABLED_WEBHOOK_PRESETS             webhook sources of known providers: ids, * or none [default: * = those with a secret]
+  CLERK_WEBHOOK_SECRET, SUPABASE_..., STRIPE_..., SEGMENT_..., POSTHOG_WEBHOOK_SECRET
+                                      their secrets, several separated by blanks. Also as _FILE
+  STRIPE_USER_ID_METADATA_KEY         the key of Stripe's metadata that holds your own user id
+  WEBHOOK_ALLOW_UNAUTHENTICATED       ids of sources with a shared secret that may do without one
+  WEBHOOK_ERASE_ON_DELETE             ids of sources whose reported deletions erase the contact
+  WEBHOOK_SOURCE_MAX_BODY             largest body of an inbound webhook [default: 1048576]
+  TRUSTED_PROXIES                     proxies whose X-Forwarded-For is believed: addresses or networks
   LOG_LEVEL                           error, warn, info, http or debug [default: info]
 
 Example: mainspring serve --data-dir ./data --definitions ./definitions --listen 127.0.0.1:3002";
@@ -70,7 +82,20 @@ fn http_settings(policy: Policy, token_keys: TokenKeys) -> anyhow::Result<HttpSe
     if let Some(bytes) = environment::parsed("MAX_BODY_BYTES", "a number of bytes")? {
         settings.max_body = bytes;
     }
+    if let Some(bytes) = environment::parsed("WEBHOOK_SOURCE_MAX_BODY", "a number of bytes")? {
+        settings.source_max_body = bytes;
+    }
+    settings.trusted_proxies = trusted_proxies()?;
     Ok(settings)
+}
+
+/// HT-46: addresses and networks, separated by commas.
+fn trusted_proxies() -> anyhow::Result<Vec<IpNet>> {
+    let list = environment::text("TRUSTED_PROXIES").unwrap_or_default();
+    let entries = list.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+    let read = entries.map(|entry| entry.parse().or_else(|_| entry.parse::<IpAddr>().map(IpNet::from)));
+    let expected = "TRUSTED_PROXIES: expected addresses or networks such as 10.0.0.0/8, separated by commas";
+    read.collect::<Result<_, _>>().map_err(|_| Fault::usage(expected).into())
 }
 
 /// Settings of deliveries from the environment, every problem told at once (CF-03).
@@ -107,8 +132,10 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let bootstrap = environment::parsed("HOGSEND_BOOTSTRAP_API_KEY", "true or false")?.unwrap_or(true);
     let address = address(&args)?;
     let definitions = args.definitions.load()?;
+    let sources = args.sources.load()?;
     let data = args.data_dir.create()?;
-    let settings = http_settings(outbound.policy.clone(), secrets.keys(&data)?)?;
+    let mut settings = http_settings(outbound.policy.clone(), secrets.keys(&data)?)?;
+    settings.sources = sources::mount(sources)?;
     let listener = bind(address)?;
     let options = Options { definitions, policy, outbound: Some(outbound), ..Options::new(data) };
     actix_web::rt::System::new().block_on(serve(options, settings, listener, bootstrap, interrupt))

@@ -7,6 +7,7 @@ pub mod opened_log;
 mod outbound;
 pub mod population;
 mod secrets;
+pub mod sources;
 pub mod system;
 
 pub use data_dir::DataDir;

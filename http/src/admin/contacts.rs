@@ -164,7 +164,9 @@ pub(super) async fn edit(
 }
 
 fn entry(event: TimelineEvent) -> Value {
-    let data = json!({"id": event.id, "event": event.name, "properties": event.properties});
+    let data = json!({
+        "id": event.id, "event": event.name, "properties": event.properties, "source": event.source.as_str(),
+    });
     json!({"type": "event", "timestamp": event.at, "data": data})
 }
 

@@ -14,6 +14,7 @@ mod metrics;
 mod preview;
 mod reading;
 mod stays;
+mod webhook_sources;
 mod why;
 
 use actix_web::web;
@@ -78,6 +79,14 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
         .service(
             resource("/v1/admin/metrics/buckets/{id}", Plane::Admin, "GET, HEAD")
                 .route(get().to(metrics::bucket)),
+        )
+        .service(
+            resource("/v1/admin/webhook-sources", Plane::Admin, "GET, HEAD")
+                .route(get().to(webhook_sources::list)),
+        )
+        .service(
+            resource("/v1/admin/webhook-sources/{id}/preview", Plane::Admin, "POST")
+                .route(web::post().to(webhook_sources::preview)),
         )
         .service(
             resource("/v1/admin/webhooks", Plane::Admin, "GET, HEAD, POST")

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::{error::ApiError, json::Members};
 
 /// Event names from outside that only the engine may use (HT-56, IG-40, IG-41).
-const RESERVED: [&str; 2] = ["bucket:", "journey:"];
+pub const RESERVED: [&str; 2] = ["bucket:", "journey:"];
 
 /// How far in the future an event may be dated, in milliseconds (DP-09).
 const FUTURE: i64 = 10 * 60_000;
@@ -94,6 +94,7 @@ pub fn read_plain(body: &[u8], now: Timestamp, trace: Option<Uuid>) -> Option<Re
         idempotency_key: plain.idempotency_key.filter(|key| !key.is_empty()).map(CompactString::from),
         occurred_at,
         source: Source::Api,
+        existing_only: false,
         trace,
     };
     Some(check(EventBody { call, lists: Vec::new() }, now))
@@ -135,6 +136,7 @@ pub fn read(
         idempotency_key: idempotency_key.map(CompactString::from),
         occurred_at,
         source: Source::Api,
+        existing_only: false,
         trace,
     };
     check(EventBody { call, lists }, now)

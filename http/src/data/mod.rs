@@ -6,6 +6,8 @@ mod events;
 
 use actix_web::web;
 
+pub(crate) use event_body::RESERVED;
+
 use crate::{
     auth::Plane,
     server::{elsewhere, get, resource},

@@ -62,7 +62,7 @@ pub(super) struct Aggregate {
     pub created_at: Timestamp,
     /// CT-09.
     pub updated_at: Timestamp,
-    /// Primary key of each kind, in the order of [`KeyKind::ALL`].
+    /// Primary key of each kind that has one, in the order of [`KeyKind::ALL`].
     pub primaries: [Option<CompactString>; 4],
     /// Its properties as stored, until they are needed.
     pub stored_properties: Option<String>,
@@ -99,9 +99,16 @@ impl Aggregate {
         Ok(self.properties.insert(properties.unwrap_or_default()))
     }
 
-    /// The slot of a kind's primary key.
-    pub fn primary_mut(&mut self, kind: KeyKind) -> &mut Option<CompactString> {
-        &mut self.primaries[slot(kind)]
+    /// The slot of a kind's primary key, if the kind has one.
+    pub fn primary_mut(&mut self, kind: KeyKind) -> Option<&mut Option<CompactString>> {
+        let slot = match kind {
+            KeyKind::External => 0,
+            KeyKind::Email => 1,
+            KeyKind::Discord => 2,
+            KeyKind::Anonymous => 3,
+            KeyKind::Provider => return None,
+        };
+        self.primaries.get_mut(slot)
     }
 
     /// Moves the instants that a call moves.
@@ -114,15 +121,5 @@ impl Aggregate {
     pub fn updated(&mut self, at: Timestamp) {
         self.updated_at = at;
         self.profile_dirty = true;
-    }
-}
-
-/// Place of a kind in columns and in the key table.
-pub(super) fn slot(kind: KeyKind) -> usize {
-    match kind {
-        KeyKind::External => 0,
-        KeyKind::Email => 1,
-        KeyKind::Discord => 2,
-        KeyKind::Anonymous => 3,
     }
 }

@@ -10,10 +10,7 @@ use mainspring_schemas::{
 };
 use rusqlite::Connection;
 
-use super::{
-    cell::{Aggregate, slot},
-    store,
-};
+use super::{cell::Aggregate, store};
 use crate::error::Result;
 
 /// A row of the key table, without its key.
@@ -39,6 +36,7 @@ pub(super) fn number(kind: KeyKind) -> u8 {
         KeyKind::Email => 1,
         KeyKind::Discord => 2,
         KeyKind::Anonymous => 3,
+        KeyKind::Provider => 4,
     }
 }
 
@@ -59,7 +57,8 @@ impl Keys {
             let name = (number(attached.kind), attached.value.clone());
             let primary = attached.primary;
             if primary {
-                let former = aggregate.primary_mut(attached.kind).replace(attached.value.clone());
+                let slot = aggregate.primary_mut(attached.kind);
+                let former = slot.and_then(|slot| slot.replace(attached.value.clone()));
                 if let Some(row) = former.and_then(|former| self.0.get_mut(&(name.0, former))) {
                     row.primary = false;
                 }
@@ -82,7 +81,9 @@ impl Keys {
             let name = (number(attached.kind), attached.value.clone());
             if attached.primary {
                 self.demote(connection, contact, aggregate, attached)?;
-                aggregate.primaries[slot(attached.kind)] = Some(attached.value.clone());
+                if let Some(slot) = aggregate.primary_mut(attached.kind) {
+                    *slot = Some(attached.value.clone());
+                }
             }
             let row = match self.load(connection, &name)?.filter(|row| row.contact == contact) {
                 Some(row) => KeyRow { primary: row.primary | attached.primary, ..row },
@@ -100,7 +101,8 @@ impl Keys {
         aggregate: &mut Aggregate,
         attached: &AttachedKey,
     ) -> Result<()> {
-        let former = aggregate.primary_mut(attached.kind).take().filter(|former| *former != attached.value);
+        let former = aggregate.primary_mut(attached.kind).and_then(Option::take);
+        let former = former.filter(|former| *former != attached.value);
         let Some(former) = former else { return Ok(()) };
         let name = (number(attached.kind), former);
         if let Some(row) = self.load(connection, &name)?.filter(|row| row.contact == contact) {

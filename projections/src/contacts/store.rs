@@ -39,7 +39,7 @@ CREATE TABLE contact_profiles (
     properties    TEXT -- none if null
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE contact_keys (
-    kind       INTEGER NOT NULL, -- 0 external, 1 email, 2 discord, 3 anonymous
+    kind       INTEGER NOT NULL, -- 0 external, 1 email, 2 discord, 3 anonymous, 4 provider
     value      TEXT NOT NULL,
     folded     TEXT, -- the value in lower case, where that differs
     contact    BLOB NOT NULL,

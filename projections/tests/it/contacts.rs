@@ -33,6 +33,20 @@ fn ap_01_search_is_a_literal_part_of_any_key_in_any_case() {
 }
 
 #[test]
+fn ws_106_operators_find_a_contact_by_a_providers_id() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut history = History::default();
+    history.create(0b0001);
+    history.create(0b1_0000);
+    let read_models = follow(dir.path(), &MemoryLog::of(&history.records));
+    let listed = read_models.contacts(&search("CUS_2"), ContactOrder::LastSeen, 50, 0).unwrap();
+    assert_eq!(listed.iter().map(|contact| contact.id).collect::<Vec<_>>(), [history.contacts[1].id]);
+    let key = IdentityKey::new(KeyKind::Provider, "stripe:cus_2").unwrap();
+    assert_eq!(read_models.contact_by_key(&key).unwrap(), Some(history.contacts[1].id));
+    assert_eq!(listed[0].contact_key(), history.contacts[1].id.to_string(), "KE-20: never canonical");
+}
+
+#[test]
 fn ap_01_newest_seen_first_and_pages_do_not_overlap() {
     let dir = tempfile::tempdir().unwrap();
     let mut history = History::default();

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use compact_str::{CompactString, format_compact};
 use mainspring_eventlog::Recorded;
 use mainspring_schemas::{
-    BucketId, ContactId, DeliveryId, EndpointId, MessageId, Properties, RecordId, StayId, StreamName,
-    Timestamp,
+    BucketId, ContactId, DeliveryId, EndpointId, MessageId, Properties, RecordId, SourceId, StayId,
+    StreamName, Timestamp,
     catalog::{BUCKET_ENTERED, BUCKET_LEFT, WEBHOOK_TEST, subscribes},
     codec::{
         Encoded,
@@ -187,6 +187,7 @@ impl History {
         self.keys += 1;
         match kind {
             KeyKind::Email => format_compact!("p{}_%@example.com", self.keys),
+            KeyKind::Provider => format_compact!("stripe:cus_{}", self.keys),
             _ => format_compact!("Key-{}", self.keys),
         }
     }
@@ -219,7 +220,7 @@ impl History {
                 keys.push(AttachedKey {
                     kind,
                     value: self.fresh_key(kind),
-                    primary: true,
+                    primary: kind.has_primary(),
                     via: Via::Created,
                 });
             }
@@ -237,7 +238,7 @@ impl History {
             id,
             live: true,
             survivor: None,
-            keys: keys.iter().map(|key| ((key.kind, key.value.clone()), true)).collect(),
+            keys: keys.iter().map(|key| ((key.kind, key.value.clone()), key.primary)).collect(),
             properties: properties.clone(),
             first_seen_at: at,
             last_seen_at: at,
@@ -261,7 +262,11 @@ impl History {
                 occurred_at: at.plus(-86_400_000),
                 at,
                 properties: object(json!({"screen": "home"})),
-                source: if kind == 4 { Source::Bucket } else { Source::Api },
+                source: match kind {
+                    2 => Source::Webhook(SourceId::new("stripe").unwrap()),
+                    3 => Source::Api,
+                    _ => Source::Bucket,
+                },
                 idempotency: None,
             }),
         };
@@ -278,7 +283,7 @@ impl History {
 
     fn attach(&mut self, whom: u8, spare: u8) {
         let Some(index) = self.live(whom) else { return };
-        let kind = KeyKind::ALL[usize::from(spare) % 4];
+        let kind = KeyKind::ALL[usize::from(spare) % KeyKind::ALL.len()];
         // Now and then a key that is attached already becomes primary.
         let known =
             self.contacts[index].keys.keys().find(|(k, _)| *k == kind).map(|(_, value)| value.clone());
@@ -286,7 +291,7 @@ impl History {
             Some(value) => value,
             None => self.fresh_key(kind),
         };
-        let primary = spare.is_multiple_of(2);
+        let primary = kind.has_primary() && spare.is_multiple_of(2);
         let key = AttachedKey { kind, value: value.clone(), primary, via: Via::Attached };
         let at = self.now();
         self.contact_event(index, &ContactEvent::KeysAttached(KeysAttached { at, keys: vec![key] }));

@@ -24,7 +24,7 @@ pub struct Issue {
 }
 
 impl Issue {
-    pub(super) fn new(file: &str, at: Mark, problem: Problem) -> Self {
+    pub(crate) fn new(file: &str, at: Mark, problem: Problem) -> Self {
         let Problem { severity, path, message, hint } = problem;
         let (line, column) = (at.line.max(1), at.column.max(1));
         Self { severity, file: file.to_owned(), line, column, field: path, message, hint }

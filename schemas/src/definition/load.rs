@@ -51,10 +51,15 @@ pub fn assemble(files: impl IntoIterator<Item = (String, String)>) -> (Vec<Bucke
     (definitions, issues)
 }
 
+/// The document of a file: JSON if its name ends in `.json`, else YAML 1.2; `None` if there is none or it cannot be read.
+pub(crate) fn document(reader: &mut Reader, file: &str, text: &str) -> Option<Node> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if is_json(file) { json::parse(reader, text) } else { yaml::parse(reader, text) }
+}
+
 /// All definitions of a file, each with its path in it.
 fn read_text(reader: &mut Reader, file: &str, text: &str) -> Vec<(String, Reading)> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let document = if is_json(file) { json::parse(reader, text) } else { yaml::parse(reader, text) };
+    let document = document(reader, file, text);
     let damaged = reader.failed_since(0);
     match document {
         Some(Node { data: Data::Null, .. }) | None if !damaged => {

@@ -15,6 +15,7 @@ mod select;
 mod yaml;
 
 pub use issue::Issue;
+pub(crate) use load::document;
 pub use load::{assemble, load_file};
 pub use model::{BucketDefinition, BucketKind, EntryLimit};
 pub use published::{bucket_schema, criteria_schema};

@@ -27,7 +27,7 @@ pub(super) fn parse(reader: &mut Reader, text: &str) -> Option<Node> {
         }
     };
     if let Some(second) = documents.get(1) {
-        let hint = Some("put several definitions in a list under `buckets:`".to_owned());
+        let hint = Some("put each into a file of its own".to_owned());
         reader.error(mark(second), "", "a file holds one YAML document", hint);
     }
     documents.first().map(|document| node(reader, document, ""))

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use super::dwell::{BucketDeadline, BucketDwelled, Dwelled, Reacted, ReactionOutcome};
-use crate::{BucketId, ContactId, Properties, RecordId, StayId, Timestamp, identity::KeyKind};
+use crate::{BucketId, ContactId, Properties, RecordId, SourceId, StayId, Timestamp, identity::KeyKind};
 
 /// How a key came to its contact (AK-01).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,7 +26,7 @@ pub enum Via {
 }
 
 /// Where an application event came from; set by the engine, never by the caller (IG-45).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
     /// The data plane.
@@ -37,6 +37,30 @@ pub enum Source {
     Admin,
     /// A reaction of a bucket (BK-120).
     Bucket,
+    /// An inbound webhook source (WS-16).
+    Webhook(SourceId),
+}
+
+impl Source {
+    /// The word shown for it: `api`, `import`, `admin`, `bucket`, or the id of the webhook source (IG-45).
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Api => "api",
+            Self::Import => "import",
+            Self::Admin => "admin",
+            Self::Bucket => "bucket",
+            Self::Webhook(source) => source.as_str(),
+        }
+    }
+
+    /// Whose idempotency keys the event's key is one of; `None` = the application's (section 5 of the webhook
+    /// sources): a provider's ids cannot swallow an application's events, nor those of another provider.
+    pub fn origin(&self) -> Option<&SourceId> {
+        match self {
+            Self::Webhook(source) => Some(source),
+            Self::Api | Self::Import | Self::Admin | Self::Bucket => None,
+        }
+    }
 }
 
 /// Who decided a membership transition (BK-100).

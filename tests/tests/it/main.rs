@@ -18,6 +18,7 @@ mod random;
 mod reactions;
 mod receiver;
 mod server;
+mod sources;
 mod torture;
 mod verifiers;
 mod wire;

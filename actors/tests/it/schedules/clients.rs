@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use mainspring_actors::api::{EngineError, Identity, IngestCall, UpsertCall};
-use mainspring_schemas::{ContactId, event::contact::Via};
+use mainspring_schemas::{
+    ContactId, SourceId,
+    event::contact::{Source, Via},
+};
 use parking_lot::Mutex;
 use serde_json::json;
 
@@ -22,6 +25,8 @@ pub struct Done {
     pub name: String,
     /// The keys it named somebody by.
     pub identity: Identity,
+    /// Whether it was only for somebody who exists (WS-52).
+    pub existing_only: bool,
     /// What it was, and what became of it.
     pub what: What,
 }
@@ -30,6 +35,8 @@ pub struct Done {
 pub enum What {
     /// An event of this contact, stored by this call or an earlier try.
     Event(ContactId),
+    /// An event only for somebody who exists, and nobody did.
+    Nobody,
     /// A property of this contact.
     Property(ContactId),
     /// This contact is deleted, by this call or an earlier try; or there was none.
@@ -62,12 +69,26 @@ fn somebody(world: &World, done: &Mutex<Vec<Done>>) -> Identity {
     identity
 }
 
+fn provider() -> SourceId {
+    SourceId::new("stripe").unwrap()
+}
+
+/// A provider's customer, who is nobody else, or has an address, or the user id that the provider was told.
+fn customer(world: &World) -> Identity {
+    let disk = &world.disk;
+    let user = (disk.chance(100) < 25).then(|| format!("u{}", disk.chance(3)));
+    let email = (disk.chance(100) < 50).then(|| format!("e{}@example.com", disk.chance(4)));
+    let identity = Identity::new(user.as_deref(), email.as_deref(), None);
+    identity.with_provider(&provider(), &format!("c{}", disk.chance(3)))
+}
+
 impl Done {
     /// Whom the call ended at.
     pub fn contact(&self) -> Option<ContactId> {
         match self.what {
             What::Event(contact) | What::Property(contact) => Some(contact),
             What::Deleted(contact) => contact,
+            What::Nobody => None,
         }
     }
 }
@@ -78,16 +99,20 @@ async fn bear(world: &World, error: &EngineError, name: &str) {
     world.disk.linger(12).await;
 }
 
-async fn store(world: &World, identity: &Identity, name: &str) -> What {
-    let call =
-        IngestCall { identity: identity.clone(), idempotency_key: Some(name.into()), ..event("", name) };
+async fn store(world: &World, identity: &Identity, existing_only: bool, name: &str) -> What {
+    let (identity, idempotency_key) = (identity.clone(), Some(name.into()));
+    let mut call = IngestCall { identity, idempotency_key, existing_only, ..event("", name) };
+    if call.identity.provider.is_some() {
+        call.source = Source::Webhook(provider());
+    }
     for _ in 0..TRIES {
         match world.engine().ingest(call.clone()).await {
             Ok(outcome) => return What::Event(outcome.contact_id),
+            Err(EngineError::NotFound) if existing_only => return What::Nobody,
             Err(error) => bear(world, &error, name).await,
         }
     }
-    panic!("{name} never succeeds: {identity:?}")
+    panic!("{name} never succeeds: {:?}", call.identity)
 }
 
 async fn set(world: &World, identity: &Identity, name: &str) -> What {
@@ -118,12 +143,15 @@ pub async fn client(world: Arc<World>, number: usize, done: Arc<Mutex<Vec<Done>>
     for call in 0..CALLS {
         world.disk.linger(10).await;
         let name = format!("c{number}-{call}");
-        let identity = somebody(&world, &done);
+        let is_customer = world.weather.providers && world.disk.chance(100) < 35;
+        let identity = if is_customer { customer(&world) } else { somebody(&world, &done) };
+        let existing_only = is_customer && world.disk.chance(4) == 0;
         let what = match world.disk.chance(100) {
+            _ if is_customer => store(&world, &identity, existing_only, &name).await,
             0..15 if world.weather.deletions => delete(&world, &identity, &name).await,
             15..45 => set(&world, &identity, &name).await,
-            _ => store(&world, &identity, &name).await,
+            _ => store(&world, &identity, false, &name).await,
         };
-        done.lock().push(Done { name, identity, what });
+        done.lock().push(Done { name, identity, existing_only, what });
     }
 }

@@ -106,6 +106,8 @@ pub struct Weather {
     pub crashes: u64,
     /// How many contacts fit into memory.
     pub resident: usize,
+    /// A provider tells of its customers too: which users it touches is never joined by that (WS-106).
+    pub providers: bool,
 }
 
 impl Weather {
@@ -118,6 +120,7 @@ impl Weather {
             refused: if yes(50) { 8 } else { 0 },
             crashes: if yes(40) { 1 + u64::from(yes(50)) } else { 0 },
             resident: if yes(40) { 2 } else { 10_000 },
+            providers: yes(50),
         }
     }
 }
@@ -206,7 +209,7 @@ fn seeds(count: u64) -> Vec<u64> {
 }
 
 #[test]
-fn rs_80_to_rs_87_any_schedule_ends_with_each_person_once_and_whole() {
+fn rs_80_to_rs_87_and_ws_106_any_schedule_ends_with_each_person_once_and_whole() {
     for seed in seeds(1000) {
         println!("MAINSPRING_TEST_SEED={seed} {:?}", Weather::of(seed));
         assert!(schedule(seed).len() > 20, "seed {seed} is a schedule");

@@ -1,10 +1,13 @@
 //! What must hold when a schedule is over, judged by the log and by the engine's answers.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use mainspring_actors::api::Identity;
 use mainspring_schemas::{
-    ContactId,
+    ContactId, Timestamp,
     event::contact::ContactEvent,
     identity::{IdentityKey, KeyKind},
 };
@@ -51,6 +54,47 @@ impl Histories {
         events.collect()
     }
 
+    /// WS-106: what a provider tells joins no two contacts that both have a user id of their own, and gives nobody a
+    /// second one. Every instant is shown once, so what has the same instant is one turn.
+    fn no_provider_joins_users(&self, done: &[Done]) {
+        let told =
+            |name: &str| done.iter().find(|call| call.name == name && call.identity.provider.is_some());
+        for events in self.0.values() {
+            let mut keys: Vec<IdentityKey> = Vec::new();
+            let mut turn = (Timestamp(i64::MIN), 0);
+            for event in events {
+                let (at, come) = match event {
+                    ContactEvent::Created(event) => (event.at, &event.keys),
+                    ContactEvent::KeysAttached(event) => (event.at, &event.keys),
+                    ContactEvent::Absorbed(event) => (event.at, &event.keys),
+                    ContactEvent::EventRecorded(event) => {
+                        if told(&event.name).is_some() && event.at == turn.0 && turn.1 > 0 {
+                            assert_eq!(users(&keys), turn.1, "{} joins users: {keys:?}", event.name);
+                        }
+                        continue;
+                    }
+                    _ => continue,
+                };
+                if at != turn.0 {
+                    turn = (at, users(&keys));
+                }
+                keys.extend(come.iter().map(|key| IdentityKey { kind: key.kind, value: key.value.clone() }));
+            }
+        }
+    }
+
+    /// WS-52. Every instant is shown once, so what has the same instant is one turn.
+    fn nobody_comes_into_being_for_those_who_exist(&self, done: &[Done]) {
+        for events in self.0.values() {
+            let Some(ContactEvent::Created(created)) = events.first() else { continue };
+            for event in events {
+                let ContactEvent::EventRecorded(event) = event else { continue };
+                let of_known = done.iter().any(|call| call.existing_only && call.name == event.name);
+                assert!(!of_known || event.at > created.at, "{} made somebody", event.name);
+            }
+        }
+    }
+
     /// Whoever is merged away or deleted never acts again, and each loser has exactly one survivor (RS-85, MC-44).
     fn nobody_comes_back(&self) {
         let mut absorbed: BTreeMap<ContactId, Vec<ContactId>> = BTreeMap::new();
@@ -76,8 +120,16 @@ impl Histories {
     }
 }
 
-fn strong(identity: &Identity) -> impl Iterator<Item = &IdentityKey> {
-    identity.keys().filter(|key| key.kind != KeyKind::Anonymous)
+/// The keys that lead to whoever a call ended at: all strong ones, but with a provider only what decides (WS-106).
+fn decisive(identity: &Identity) -> Vec<IdentityKey> {
+    let strong = identity.keys().filter(|key| key.kind != KeyKind::Anonymous);
+    let all = if identity.provider.is_some() { 1 } else { usize::MAX };
+    strong.take(all).cloned().collect()
+}
+
+/// How many user ids there are that only the application gives.
+fn users(keys: &[IdentityKey]) -> usize {
+    keys.iter().filter(|key| key.kind == KeyKind::External && key.value.starts_with('u')).count()
 }
 
 fn by(key: &IdentityKey) -> Identity {
@@ -87,6 +139,7 @@ fn by(key: &IdentityKey) -> Identity {
         KeyKind::Email => identity.email = Some(key.clone()),
         KeyKind::Discord => identity.discord = Some(key.clone()),
         KeyKind::Anonymous => identity.anonymous = Some(key.clone()),
+        KeyKind::Provider => identity.provider = Some(key.clone()),
     }
     identity
 }
@@ -108,9 +161,22 @@ pub async fn judge(world: &World, done: &[Done]) {
         expected.sort_unstable();
         assert_eq!(told, expected, "MC-30: one history, nothing lost or doubled");
     }
+    if world.weather.providers {
+        histories.no_provider_joins_users(done);
+        histories.nobody_comes_into_being_for_those_who_exist(done);
+    }
     if !world.weather.deletions && !world.weather.weak_keys {
-        let people = people(done);
-        assert_eq!(live.len(), people.len(), "RS-85: who is one person does not depend on the order");
+        let connected = people(done.iter());
+        for id in &live {
+            let keys = world.engine().contact(*id).await.unwrap().unwrap().keys;
+            let held: BTreeSet<IdentityKey> =
+                keys.into_iter().map(|key| IdentityKey { kind: key.kind, value: key.value }).collect();
+            assert!(connected.iter().any(|person| person.is_superset(&held)), "{id} is several people");
+        }
+        let people = people(done.iter().filter(|call| call.identity.provider.is_none()));
+        if !world.weather.providers {
+            assert_eq!(live.len(), people.len(), "RS-85: who is one person does not depend on the order");
+        }
         for keys in people {
             let owners: BTreeSet<ContactId> = {
                 let mut owners = BTreeSet::new();
@@ -129,6 +195,7 @@ async fn owner(world: &World, key: &IdentityKey) -> Option<ContactId> {
     match key.kind {
         // Nobody finds by a Discord id from outside; a spelling of a user id does (KE-24).
         KeyKind::Discord => engine.resolve(&format!("discord:{}", key.value)).await.unwrap(),
+        KeyKind::Provider => engine.resolve(&key.value).await.unwrap(),
         _ => engine.find(&by(key)).await.unwrap().first().map(|view| view.contact.id),
     }
 }
@@ -149,6 +216,10 @@ async fn keys_have_one_owner(world: &World, live: &BTreeSet<ContactId>) {
 
 /// RS-83, RS-86: what was answered is there, once, where its keys lead.
 async fn answered_calls_hold(world: &World, histories: &Histories, call: &Done) {
+    if matches!(call.what, What::Nobody) && !world.weather.deletions {
+        let told = |id: &ContactId| histories.events_of(*id).contains(&call.name);
+        assert!(!histories.live().iter().any(told), "{} is for nobody, and somebody has it", call.name);
+    }
     let Some(contact) = call.contact() else { return };
     let (end, lives) = histories.end_of(contact);
     let name = &call.name;
@@ -164,24 +235,25 @@ async fn answered_calls_hold(world: &World, histories: &Histories, call: &Done) 
             let view = world.engine().contact(end).await.unwrap().unwrap();
             assert!(view.contact.properties.contains_key(name), "{name} is lost");
         }
-        What::Property(_) => {}
+        What::Property(_) | What::Nobody => {}
         What::Deleted(_) => {
             assert!(!lives, "{name}: a deleted contact lives");
             return;
         }
     }
     if lives {
-        for key in strong(&call.identity) {
+        for key in &decisive(&call.identity) {
             assert_eq!(owner(world, key).await, Some(end), "{name}: {key:?} leads elsewhere");
         }
     }
 }
 
 /// The people there must be if every call joins all its keys.
-fn people(done: &[Done]) -> Vec<BTreeSet<IdentityKey>> {
+fn people<'d>(done: impl Iterator<Item = &'d Done>) -> Vec<BTreeSet<IdentityKey>> {
     let mut people: Vec<BTreeSet<IdentityKey>> = Vec::new();
     for call in done {
-        let mut person: BTreeSet<IdentityKey> = strong(&call.identity).cloned().collect();
+        let strong = call.identity.evidence().filter(|key| key.kind != KeyKind::Anonymous);
+        let mut person: BTreeSet<IdentityKey> = strong.map(Cow::into_owned).collect();
         people.retain(|known| {
             let same = !known.is_disjoint(&person);
             if same {

@@ -168,6 +168,7 @@ pub fn call(event: &'static str, number: usize) -> IngestCall {
         idempotency_key: None,
         occurred_at: None,
         source: Source::Api,
+        existing_only: false,
         trace: None,
     }
 }

@@ -71,6 +71,7 @@ impl Draft {
             idempotency_key: self.idempotency_key,
             occurred_at: self.timestamp,
             source: Source::Import,
+            existing_only: false,
             trace: None,
         };
         Ok(Row { at: self.timestamp, call })

@@ -94,7 +94,11 @@ fn contact(event: &ContactEvent) -> String {
         ContactEvent::EventRecorded(event) => {
             let happened = event.occurred_at;
             let when = if happened == event.at { String::new() } else { format!(" (happened {happened})") };
-            format!("event {}{when}{}", event.name, with(&event.properties))
+            let from = match event.source.origin() {
+                Some(source) => format!(" from {source}"),
+                None => String::new(),
+            };
+            format!("event {}{from}{when}{}", event.name, with(&event.properties))
         }
         ContactEvent::BucketEntered(event) => {
             let (bucket, by, silently) = (&event.bucket, by(event.source), silently(event.announced));
@@ -186,5 +190,28 @@ fn endpoint(event: &EndpointEvent) -> String {
         EndpointEvent::Enabled(_) => "enabled".to_owned(),
         EndpointEvent::Deleted(_) => "deleted".to_owned(),
         EndpointEvent::TestRequested(_) => "a test was asked for".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mainspring_schemas::{
+        SourceId, Timestamp,
+        event::contact::{EventRecorded, Source},
+    };
+
+    use super::*;
+
+    #[test]
+    fn ws_16_an_event_of_a_source_names_it() {
+        let told = |source| {
+            let (name, at) = ("invoice.paid".into(), Timestamp(0));
+            let properties = Properties::new();
+            let event = EventRecorded { name, occurred_at: at, at, properties, source, idempotency: None };
+            tell(&DomainEvent::Contact(ContactEvent::EventRecorded(event)))
+        };
+        let stripe = SourceId::new("stripe").unwrap();
+        assert_eq!(told(Source::Webhook(stripe)), "event invoice.paid from stripe");
+        assert_eq!(told(Source::Api), "event invoice.paid");
     }
 }

@@ -183,7 +183,7 @@ async fn ct_85_and_rp_20_one_history_newest_first() {
         "CT-85",
         &all.json()["timeline"][3],
         &json!({"type": "event", "timestamp": "2026-03-01T00:00:00.000Z",
-            "data": {"id": oldest, "event": "signed.up", "properties": {"from": "web"}}}),
+            "data": {"id": oldest, "event": "signed.up", "properties": {"from": "web"}, "source": "api"}}),
     );
     let page = server.get(&format!("{path}?limit=2&offset=1&type=event")).await;
     table.row("HT-60", &page, 200, &json!({"total": 4, "limit": 2, "offset": 1}));
@@ -200,7 +200,7 @@ async fn ct_85_and_rp_20_one_history_newest_first() {
     server.put("/v1/contacts", &json!({"userId": "c", "properties": {"plan": "pro"}})).await.expect(200);
     let joined = server.get("/v1/admin/contacts/c/timeline").await;
     table.row("BK-100", &joined, 200, &json!({"total": 1, "timeline": [{"type": "event", "data": {
-        "event": "bucket:entered:pro",
+        "event": "bucket:entered:pro", "source": "bucket",
         "properties": {"bucketId": "pro", "bucketName": "Pro", "userId": "c", "transition": "entered", "entryCount": 1},
     }}]}));
     table.end();
