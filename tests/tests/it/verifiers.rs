@@ -36,4 +36,13 @@ impl Verifiers {
         assert_eq!(svix.is_ok(), standard.is_ok(), "the libraries disagree: {svix:?}, {standard:?}");
         svix.map_err(|error| error.to_string())
     }
+
+    /// What either library puts into the header of signatures, by its name.
+    pub fn sign(&self, id: &str, at: i64, body: &str) -> [(&'static str, String); 2] {
+        let body = body.as_bytes();
+        [
+            ("svix", self.svix.sign(id, at, body).unwrap()),
+            ("standardwebhooks", self.standard.sign(id, at, body).unwrap()),
+        ]
+    }
 }
