@@ -72,6 +72,11 @@ impl Message {
             .map(|(_, value)| value.as_str())
     }
 
+    /// All headers, as sent.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     pub fn status(&self) -> u16 {
         self.first.split(' ').nth(1).unwrap().parse().unwrap()
     }

@@ -1,42 +1,37 @@
-//! Webhooks to a receiver that takes everything at once, each outcome recorded in the log.
+//! Webhooks: how many a second, how late, with ill receivers among the others, and what those that wait cost.
 
-use std::{
-    path::Path,
-    sync::Arc,
-    time::{Duration, Instant},
+mod drain;
+mod outcomes;
+mod queued;
+mod scene;
+
+use std::time::Duration;
+
+use mainspring_actors::Engine;
+use mainspring_schemas::{EndpointId, catalog::BUCKET_ENTERED, event::endpoint::EndpointSettings};
+
+use self::{
+    drain::{Drained, drain},
+    scene::{Scene, Stage},
 };
-
-use bytes::Bytes;
-use mainspring_actors::{Engine, endpoint::EndpointPatch};
-use mainspring_eventlog::{EventLog, Position};
-use mainspring_schemas::{
-    EndpointId,
-    catalog::BUCKET_ENTERED,
-    event::{DeliveryEvent, delivery::AttemptResult, endpoint::EndpointSettings},
-};
-
 use super::{
-    cpu::Used,
-    load::Load,
-    people::{self, BEGUN},
+    pace::Pace,
     place::Place,
-    receiver::Receiver,
-    report::{Part, Row, latencies},
-    world,
+    report::{Part, Row},
 };
-use crate::compose::System;
 
-/// Deliveries made per second of the measurement: more would be measured longer.
-const PER_SECOND: u64 = 20_000;
+/// Webhooks that wait, per second of the measurement: more would be measured longer.
+const PER_SECOND: usize = 20_000;
 
-/// How many endpoints share the deliveries.
-const ENDPOINTS: [usize; 2] = [1, 8];
+/// Who gets them.
+const SCENES: [Scene; 3] = [
+    Scene { healthy: 1, refusing: 0, hanging: 0 },
+    Scene { healthy: 100, refusing: 0, hanging: 0 },
+    Scene { healthy: 94, refusing: 5, hanging: 1 },
+];
 
-/// How long all deliveries may take, as a multiple of the wanted time.
-const PATIENCE: u32 = 30;
-
-/// Records read at a time.
-const PAGE: usize = 8192;
+/// Connections that bring the events whose webhooks are waited for.
+const CONNECTIONS: usize = 64;
 
 /// An endpoint of a receiver.
 pub async fn endpoint(engine: &Engine, url: String, disabled: bool) -> anyhow::Result<EndpointId> {
@@ -50,110 +45,64 @@ pub async fn endpoint(engine: &Engine, url: String, disabled: bool) -> anyhow::R
     Ok(engine.endpoints().create(settings, disabled).await?.0.id)
 }
 
-/// Measures it with one endpoint, which has eight attempts under way at once, and with eight of them.
-pub async fn measure(place: &Place, time: Duration) -> anyhow::Result<Part> {
-    let wanted = time.as_secs().max(1) * PER_SECOND;
-    let mut rows = Vec::new();
-    for endpoints in ENDPOINTS {
-        let name = format!("deliver-{endpoints}");
-        let directory = place.fresh(&name)?;
-        rows.extend(deliveries(&directory, endpoints, wanted as usize, time).await?);
-        place.done(&name)?;
+/// Measures all of it; `queued` webhooks wait for the figure of memory.
+pub async fn measure(place: &Place, time: Duration, queued: usize) -> anyhow::Result<Part> {
+    // Memory comes first, while the process has used little.
+    let mut rows = queued::measure(place, queued).await?;
+    let wanted = usize::try_from(time.as_secs().max(1))? * PER_SECOND;
+    let mut all_healthy = None;
+    for scene in SCENES {
+        let directory = place.fresh("deliver")?;
+        let stage = Stage::open(&directory, scene).await?;
+        let contacts = (wanted / scene.endpoints()).max(1);
+        let drained = drain(&stage, contacts, time).await?;
+        let later = half(&stage, contacts, drained.rate(), time).await?;
+        let ill = stage.ill_requests();
+        let floor = stage.stop_and_compare(time).await?;
+        place.done("deliver")?;
+        let mut row = rate(scene, &drained, &floor);
+        if scene.is_healthy() {
+            all_healthy = Some(drained.rate());
+        } else {
+            let share =
+                all_healthy.map(|rate| format!("{:.2} of the rate without ill ones", drained.rate() / rate));
+            row.notes.extend(share);
+            row.notes.push(format!("{ill} requests at the ill ones, with those of the rows below"));
+        }
+        rows.extend([floor, row]);
+        rows.extend(later);
     }
     let about = format!(
-        "{wanted} webhooks that were waiting, to a receiver on a thread of this process; signed, and each outcome \
-         recorded in the log"
+        "about {wanted} webhooks that were waiting, to receivers on threads of this process; signed, and each outcome \
+         recorded in the log; then events at half of that rate; and memory with webhooks that wait"
     );
     Ok(Part { name: "deliver", about, rows })
 }
 
-async fn deliveries(
-    directory: &Path,
-    endpoints: usize,
-    wanted: usize,
-    time: Duration,
-) -> anyhow::Result<Vec<Row>> {
-    let receiver = Receiver::start(None)?;
-    let concurrency = world::outbound().endpoint_concurrency * endpoints;
-    let connections = concurrency.min(world::outbound().concurrency);
-    let system = world::open(directory, people::one_definition()?, Some(world::outbound())).await?;
-    let engine = &system.engine;
-    let mut ids = Vec::with_capacity(endpoints);
-    for _ in 0..endpoints {
-        ids.push(endpoint(engine, receiver.url(), true).await?);
-    }
-    let contacts = wanted / endpoints;
-    world::fill(engine, BEGUN, contacts, contacts).await?;
-    system.settled().await?;
-    let wanted = (contacts * endpoints) as u64;
-    let used = Used::now();
-    let from = system.log().durable_end();
-    let began = Instant::now();
-    for id in &ids {
-        let patch = EndpointPatch { disabled: Some(false), ..EndpointPatch::default() };
-        engine.endpoints().update(*id, patch).await?;
-    }
-    // One record per endpoint says that it is enabled; all others are outcomes, counted below.
-    let until = from + endpoints as u64 + wanted;
-    while system.log().durable_end() < until {
-        if began.elapsed() > time * PATIENCE {
-            anyhow::bail!("{} of {wanted} webhooks arrived", receiver.taken());
-        }
-        tokio::time::sleep(world::GLANCE).await;
-    }
-    let took = began.elapsed().as_secs_f64();
-    let used = Used::now().since(&used);
-    let delivered = outcomes(&system, from).await?;
-    anyhow::ensure!(
-        delivered == wanted,
-        "{delivered} outcomes say delivered, {wanted} webhooks were to be delivered"
-    );
-    world::stop(system).await;
-    let floor = floor(&receiver, connections, time).await?;
-    let figure = delivered as f64 / took;
-    let row = Row {
-        what: format!("mainspring, {endpoints} endpoint{}", if endpoints == 1 { "" } else { "s" }),
-        load: connections.to_string(),
-        figure,
+fn rate(scene: Scene, drained: &Drained, floor: &Row) -> Row {
+    let Drained { delivered, took, used } = drained;
+    Row {
+        what: format!("mainspring, {scene}"),
+        load: scene.connections().to_string(),
+        figure: drained.rate(),
         unit: "webhooks/s",
-        share: Some((figure / floor.figure, "bare POST")),
-        notes: vec![format!("{delivered} outcomes in the log in {took:.2} s"), format!("CPU s: {used}")],
+        share: Some((drained.rate() / floor.figure, "bare POST")),
+        notes: vec![
+            format!("{delivered} outcomes in the log in {:.2} s", took.as_secs_f64()),
+            format!("CPU s: {used}"),
+        ],
         ..Row::default()
-    };
-    Ok(vec![floor, row])
-}
-
-/// How many outcomes from a position on say that a webhook was delivered.
-async fn outcomes(system: &System, from: Position) -> anyhow::Result<u64> {
-    let (mut next, mut delivered) = (from, 0);
-    loop {
-        let records = system.engine.log().read_all(next, PAGE).await?;
-        let Some(last) = records.last() else { return Ok(delivered) };
-        next = last.position + 1;
-        for record in records.iter().filter(|record| record.stream.category() == "deliveries") {
-            let event = DeliveryEvent::decode(&record.event_type, record.schema_version, &record.payload)?;
-            let DeliveryEvent::Attempted(attempted) = event else { continue };
-            delivered += u64::from(attempted.result == AttemptResult::Delivered);
-        }
     }
 }
 
-/// The same receiver, the same number of connections, a body of the same size, nothing signed and nothing recorded.
-async fn floor(receiver: &Receiver, connections: usize, time: Duration) -> anyhow::Result<Row> {
-    let length = usize::try_from(receiver.body_length())?;
-    let body = "x".repeat(length);
-    let request =
-        Bytes::from(format!("POST /hook HTTP/1.1\r\nhost: h\r\ncontent-length: {length}\r\n\r\n{body}"));
-    let requests = Arc::new(vec![request]);
-    let time = time.min(Duration::from_secs(3));
-    let load = Load { address: receiver.address, requests, connections, time, status: 200 };
-    let answers = load.run().await?.whole()?;
-    Ok(Row {
-        what: "bare POST".to_owned(),
-        load: connections.to_string(),
-        figure: answers.rate(),
-        unit: "webhooks/s",
-        latency: latencies(&answers.latency),
-        ..Row::default()
-    })
+/// From events to their webhooks, at half of the rate that was measured.
+async fn half(stage: &Stage, first: usize, rate: f64, time: Duration) -> anyhow::Result<[Row; 2]> {
+    let scene = stage.scene;
+    let rate = rate / 2.0 / scene.healthy as f64;
+    // Some seconds' worth, and never nothing.
+    let count = ((rate * time.as_secs_f64()) as usize).max(10);
+    let pace =
+        Pace { first, warm_up: count / 10, count, rate, connections: CONNECTIONS, each: scene.healthy };
+    let journeys = pace.run(&stage.world, &stage.healthy).await?;
+    Ok(pace.rows(&journeys, &format!(", {scene}, half of it")))
 }

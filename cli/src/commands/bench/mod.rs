@@ -14,6 +14,7 @@ mod idle;
 mod ingest;
 mod latency;
 mod load;
+mod pace;
 mod people;
 mod place;
 mod populate;
@@ -66,6 +67,9 @@ pub struct Args {
     /// Least records of `idle` and `rebuild` [default: what the contacts make, and 500000]
     #[arg(long)]
     records: Option<u64>,
+    /// Webhooks that wait for the memory figure of `deliver` [default: 1000000, in `all` 200000]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    queued: Option<u64>,
     /// Events per second of `latency`
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..=20_000))]
     rate: u64,
@@ -141,6 +145,9 @@ const BATCH: usize = 100;
 /// Contacts of `idle` and `absence` by themselves, and beside everything else.
 const CONTACTS: (u64, u64) = (1_000_000, 200_000);
 
+/// Webhooks that wait in `deliver` by itself, and beside everything else.
+const QUEUED: (u64, u64) = (1_000_000, 200_000);
+
 /// Seconds of the window of `absence` by itself, and beside everything else.
 const WINDOW: (u64, u64) = (60, 10);
 
@@ -186,7 +193,10 @@ fn measure(what: What, args: &Args, place: &Place) -> anyhow::Result<Part> {
             What::Batch => batch::measure(place, &args.connections, course, BATCH).await,
             What::Sealing => sealing::measure(place, course, BATCH).await,
             What::Rebuild => rebuild::measure(place, args.records.unwrap_or(REBUILD_RECORDS)).await,
-            What::Deliver => deliver::measure(place, time).await,
+            What::Deliver => {
+                let queued = args.queued.unwrap_or_else(|| args.usual(QUEUED));
+                deliver::measure(place, time, usize::try_from(queued)?).await
+            }
             What::Latency => latency::measure(place, time, args.rate).await,
             What::Idle => idle::measure(place, args.contacts(), args.records).await,
             What::Absence => absence::measure(place, args.scene()?).await,

@@ -1,11 +1,11 @@
-//! A receiver of webhooks on a thread of its own, which takes everything at once.
+//! Receivers of webhooks, each on a thread of its own.
 
 use std::{
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
-        mpsc::Sender,
+        mpsc::{self, Sender},
     },
     thread,
     time::Instant,
@@ -17,44 +17,67 @@ use tokio::{io::AsyncWriteExt, net::TcpStream};
 use super::world;
 use crate::wire::Messages;
 
-const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+/// How a receiver treats everything it gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    /// Takes it at once.
+    Take,
+    /// Answers 500 at once.
+    Refuse,
+    /// Never answers.
+    Hang,
+}
 
-/// Told of every request: when it came, and its body.
-type Arrivals = Option<Sender<(Instant, Vec<u8>)>>;
+impl Manner {
+    const fn answer(self) -> Option<&'static [u8]> {
+        match self {
+            Self::Take => Some(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"),
+            Self::Refuse => Some(b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n\r\n"),
+            Self::Hang => None,
+        }
+    }
+}
+
+/// When a request came, and its body.
+pub type Arrival = (Instant, Vec<u8>);
 
 /// A running receiver. It ends with the process.
 #[derive(Clone, Debug)]
 pub struct Receiver {
     /// Where it listens.
     pub address: SocketAddr,
-    counters: Arc<Counters>,
+    shared: Arc<Shared>,
 }
 
-#[derive(Debug, Default)]
-struct Counters {
-    taken: AtomicU64,
+#[derive(Debug)]
+struct Shared {
+    manner: Manner,
+    got: AtomicU64,
     bytes: AtomicU64,
+    /// Told of every request, once somebody wants to know.
+    arrivals: OnceLock<Sender<Arrival>>,
 }
 
 impl Receiver {
     /// Starts one.
-    pub fn start(arrivals: Arrivals) -> anyhow::Result<Self> {
+    pub fn start(manner: Manner) -> anyhow::Result<Self> {
         let listener = world::listener()?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        let counters = Arc::new(Counters::default());
-        let shared = Arc::clone(&counters);
+        let (got, bytes, arrivals) = (AtomicU64::new(0), AtomicU64::new(0), OnceLock::new());
+        let shared = Arc::new(Shared { manner, got, bytes, arrivals });
+        let receiver = Self { address, shared: Arc::clone(&shared) };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let work = move || {
             runtime.block_on(async move {
                 let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
                 while let Ok((stream, _)) = listener.accept().await {
-                    tokio::spawn(take(stream, Arc::clone(&shared), arrivals.clone()));
+                    tokio::spawn(serve(stream, Arc::clone(&shared)));
                 }
             });
         };
         thread::Builder::new().name("receiver".into()).spawn(work).context("no receiver")?;
-        Ok(Self { address, counters })
+        Ok(receiver)
     }
 
     /// Its address as webhooks name it.
@@ -62,29 +85,39 @@ impl Receiver {
         format!("http://{}/hook", self.address)
     }
 
-    /// How many requests it has taken.
-    pub fn taken(&self) -> u64 {
-        self.counters.taken.load(Ordering::Relaxed)
+    /// How many requests it has got.
+    pub fn got(&self) -> u64 {
+        self.shared.got.load(Ordering::Relaxed)
     }
 
     /// How long their bodies are on average.
     pub fn body_length(&self) -> u64 {
-        self.counters.bytes.load(Ordering::Relaxed) / self.taken().max(1)
+        self.shared.bytes.load(Ordering::Relaxed) / self.got().max(1)
+    }
+
+    /// Every request from now on. Only the first who asks is told.
+    pub fn arrivals(&self) -> mpsc::Receiver<Arrival> {
+        let (sender, arrivals) = mpsc::channel();
+        // If somebody else listens already, the sender is dropped and this listener hears nothing.
+        let _ = self.shared.arrivals.set(sender);
+        arrivals
     }
 }
 
 /// One connection until the other side hangs up.
-async fn take(mut stream: TcpStream, counters: Arc<Counters>, arrivals: Arrivals) {
+async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
     let mut messages = Messages::default();
     let _ = stream.set_nodelay(true);
     while let Ok(Some(message)) = messages.next(&mut stream).await {
         let at = Instant::now();
-        counters.taken.fetch_add(1, Ordering::Relaxed);
-        counters.bytes.fetch_add(message.body.len() as u64, Ordering::Relaxed);
-        if let Some(arrivals) = &arrivals {
+        shared.got.fetch_add(1, Ordering::Relaxed);
+        shared.bytes.fetch_add(message.body.len() as u64, Ordering::Relaxed);
+        if let Some(arrivals) = shared.arrivals.get() {
             let _ = arrivals.send((at, message.body.to_vec()));
         }
-        if stream.write_all(ANSWER).await.is_err() {
+        // Whoever hangs reads on, so that it learns when the other side gives up.
+        let Some(answer) = shared.manner.answer() else { continue };
+        if stream.write_all(answer).await.is_err() {
             return;
         }
     }

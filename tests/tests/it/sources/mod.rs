@@ -2,6 +2,7 @@
 
 mod billing;
 mod edge;
+mod libraries;
 mod operators;
 mod scenarios;
 

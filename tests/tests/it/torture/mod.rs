@@ -3,6 +3,7 @@
 //! `MAINSPRING_TEST_SEED` repeats the draws of a run, the moments of the kills among them; `MAINSPRING_TEST_ROUNDS` makes it
 //! longer.
 
+mod deliveries;
 mod load;
 mod merges;
 mod model;
