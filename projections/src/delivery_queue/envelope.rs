@@ -1,10 +1,12 @@
 //! The envelope of an outbound event (OB-50, OB-52): frozen once, byte for byte.
 
 use mainspring_schemas::{
-    MessageId, Timestamp,
+    ContactId, MessageId, Timestamp,
+    catalog::CONTACT_DELETED,
     event::contact::{BucketEntered, BucketLeft},
+    outbound_event::{BucketTransition, ContactDeleted},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 
@@ -30,24 +32,21 @@ pub fn envelope<D: Serialize>(
     serde_json::to_vec(&Envelope { id: &id, r#type: outbound_type, timestamp, data })
 }
 
-/// `data` of a transition, members in the order of BK-115.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Transition<'a> {
-    bucket_id: &'a str,
-    bucket_name: &'a str,
-    user_id: &'a str,
-    user_email: Option<&'a str>,
-    transition: &'static str,
-    entry_count: u32,
-    source: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'static str>,
+/// The envelope of a `contact.deleted` that is told after the person was erased: same message, same instant.
+pub(super) fn parting(message: MessageId, contact: ContactId, body: &[u8]) -> Result<Vec<u8>> {
+    #[derive(Deserialize)]
+    struct Told {
+        timestamp: Timestamp,
+    }
+    let Told { timestamp } = serde_json::from_slice(body)?;
+    let reason = Some("erased".into());
+    let data = ContactDeleted { id: contact, external_id: None, email: None, reason };
+    Ok(envelope(message, CONTACT_DELETED, timestamp, &data)?)
 }
 
 /// The envelope of an announced join.
 pub(super) fn entered(message: MessageId, outbound_type: &str, event: &BucketEntered) -> Result<Vec<u8>> {
-    let data = Transition {
+    let data = BucketTransition {
         bucket_id: event.bucket.as_str(),
         bucket_name: &event.bucket_name,
         user_id: &event.user_key,
@@ -62,7 +61,7 @@ pub(super) fn entered(message: MessageId, outbound_type: &str, event: &BucketEnt
 
 /// The envelope of an announced leave.
 pub(super) fn left(message: MessageId, outbound_type: &str, event: &BucketLeft) -> Result<Vec<u8>> {
-    let data = Transition {
+    let data = BucketTransition {
         bucket_id: event.bucket.as_str(),
         bucket_name: &event.bucket_name,
         user_id: &event.user_key,

@@ -6,7 +6,10 @@ use mainspring_schemas::{
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::cell::{Cell, DeliveryRow};
+use super::{
+    cell::{Cell, DeliveryRow},
+    envelope,
+};
 use crate::{
     error::Result,
     value::{count, from_word, id, instant, integer, maybe_id, maybe_instant},
@@ -141,16 +144,18 @@ pub(super) fn erase(
     at: Timestamp,
 ) -> Result<Vec<(EndpointId, i64)>> {
     let about = [contact.0.as_bytes()];
+    let partings = partings(connection, contact)?;
     let ended = connection
         .prepare_cached(
-            "SELECT endpoint, count(*) FROM deliveries WHERE contact = ?1 AND status = 'pending' GROUP BY endpoint",
+            "SELECT endpoint, count(*) FROM deliveries
+             WHERE contact = ?1 AND status = 'pending' AND event_type <> 'contact.deleted' GROUP BY endpoint",
         )?
         .query_map(about, |row| Ok((EndpointId(id(row, 0)?), row.get(1)?)))?
         .collect::<rusqlite::Result<_>>()?;
     connection
         .prepare_cached(
             "UPDATE deliveries SET status = 'discarded', next_attempt_at = NULL, updated_at = ?2
-             WHERE contact = ?1 AND status = 'pending'",
+             WHERE contact = ?1 AND status = 'pending' AND event_type <> 'contact.deleted'",
         )?
         .execute(params![contact.0.as_bytes(), at.0])?;
     connection
@@ -174,7 +179,33 @@ pub(super) fn erase(
              WHERE status = 'pending' AND seq IN (SELECT seq FROM deliveries WHERE contact = ?1)",
         )?
         .execute(about)?;
+    for (seq, body) in partings {
+        connection
+            .prepare_cached("UPDATE delivery_bodies SET body = ?2 WHERE seq = ?1")?
+            .execute(params![integer(seq), body])?;
+        connection
+            .prepare_cached("UPDATE deliveries SET contact = NULL WHERE seq = ?1")?
+            .execute([integer(seq)])?;
+    }
     Ok(ended)
+}
+
+/// What is still to be told of a contact's end, as it is told of somebody who is erased: by the id alone. It is not
+/// withdrawn (OB-163), and is about nobody any more.
+fn partings(connection: &Connection, contact: ContactId) -> Result<Vec<(u64, Vec<u8>)>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT d.seq, d.message, b.body FROM deliveries d JOIN delivery_bodies b ON b.seq = d.seq
+         WHERE d.contact = ?1 AND d.status = 'pending' AND d.event_type = 'contact.deleted'",
+    )?;
+    let found = statement.query_map([contact.0.as_bytes()], |row| {
+        Ok((count(row, 0)?, MessageId(id(row, 1)?), row.get::<_, Vec<u8>>(2)?))
+    })?;
+    let mut partings = Vec::new();
+    for row in found {
+        let (seq, message, body) = row?;
+        partings.push((seq, envelope::parting(message, contact, &body)?));
+    }
+    Ok(partings)
 }
 
 /// An attempt with what its delivery says about it.

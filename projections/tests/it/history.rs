@@ -95,11 +95,13 @@ pub struct ModelDelivery {
     pub status: &'static str,
     /// When it got this status.
     pub since: Timestamp,
+    /// Whether it tells that the contact is deleted: then it outlives the contact's erasure (OB-163).
+    pub parting: bool,
 }
 
 impl ModelDelivery {
     fn new(endpoint: EndpointId, contact: Option<ContactId>, since: Timestamp) -> Self {
-        Self { endpoint, contact, attempts: 0, requeues: 0, status: "pending", since }
+        Self { endpoint, contact, attempts: 0, requeues: 0, status: "pending", since, parting: false }
     }
 
     fn turn(&mut self, status: &'static str, at: Timestamp) {
@@ -571,6 +573,12 @@ impl History {
             self.erase(index);
         }
         let reason = if erases { "erased" } else { "deleted" };
+        if !erases {
+            let data = object(json!({"id": contact, "email": format!("p{index}@example.com"), "reason": reason}));
+            let event = Announced { at, outbound_type: "contact.deleted".into(), data };
+            let record = self.contact_event(index, &ContactEvent::Announced(event));
+            self.told(record, "contact.deleted", Some(contact));
+        }
         self.contact_event(index, &ContactEvent::Deleted(Deleted { at, reason: reason.into() }));
         self.stays.retain(|_, stay| stay.contact != contact);
         self.contacts[index].live = false;
@@ -593,7 +601,8 @@ impl History {
             if endpoint.event_types.iter().any(|pattern| subscribes(pattern, outbound_type)) {
                 let id = DeliveryId::of(&message, endpoint.id);
                 let endpoint = endpoint.id;
-                let delivery = ModelDelivery::new(endpoint, contact, Timestamp(self.now));
+                let mut delivery = ModelDelivery::new(endpoint, contact, Timestamp(self.now));
+                delivery.parting = outbound_type == "contact.deleted";
                 self.deliveries.insert(id, delivery);
                 self.order.push(id);
             }

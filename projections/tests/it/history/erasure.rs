@@ -29,7 +29,13 @@ impl History {
             delivery.contact.is_some_and(|id| id == contact || former.contains(&id))
                 && delivery.status == "pending"
         };
-        self.deliveries.values_mut().filter(about).for_each(|d| d.turn("discarded", at));
+        for delivery in self.deliveries.values_mut().filter(about) {
+            if delivery.parting {
+                delivery.contact = None;
+            } else {
+                delivery.turn("discarded", at);
+            }
+        }
         self.contact_event(index, &ContactEvent::Erased(Erased { at, data_keys, former }));
     }
 
