@@ -56,6 +56,8 @@ pub async fn measure(place: &Place, time: Duration, queued: usize) -> anyhow::Re
         let stage = Stage::open(&directory, scene).await?;
         let contacts = (wanted / scene.endpoints()).max(1);
         let drained = drain(&stage, contacts, time).await?;
+        // The queue has to see the outcomes first, or the events below would wait for that.
+        stage.world.system.settled().await?;
         let later = half(&stage, contacts, drained.rate(), time).await?;
         let ill = stage.ill_requests();
         let floor = stage.stop_and_compare(time).await?;

@@ -11,7 +11,10 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Notify,
+};
 
 use super::behaviour::{After, Behaviour};
 use crate::{
@@ -53,6 +56,7 @@ struct Shared {
     drawn: AtomicUsize,
     connections: AtomicUsize,
     arrivals: Mutex<Vec<Arrival>>,
+    arrived: Notify,
 }
 
 impl FaultyReceiver {
@@ -70,6 +74,7 @@ impl FaultyReceiver {
             drawn: AtomicUsize::new(0),
             connections: AtomicUsize::new(0),
             arrivals: Mutex::default(),
+            arrived: Notify::new(),
         });
         let receiver = Self { address, shared: Arc::clone(&shared) };
         tokio::spawn(async move {
@@ -110,6 +115,11 @@ impl FaultyReceiver {
         self.shared.connections.load(Ordering::SeqCst)
     }
 
+    /// Waits for the next request: it has arrived, and its answer is about to leave.
+    pub async fn next_arrival(&self) {
+        self.shared.arrived.notified().await;
+    }
+
     /// Waits until so many requests have arrived.
     pub async fn wait_for_arrivals(&self, count: usize) {
         eventually(&format!("{count} requests arrive"), async || self.shared.arrivals.lock().len() >= count)
@@ -132,6 +142,7 @@ impl Shared {
         while let Some(request) = read_message(&mut stream, &mut buffer, false).await? {
             let behaviour = first.take().unwrap_or_else(|| self.draw());
             self.arrivals.lock().push(Arrival { request, behaviour, at: Instant::now() });
+            self.arrived.notify_waiters();
             if behaviour.act(&mut stream).await? == After::Over {
                 break;
             }

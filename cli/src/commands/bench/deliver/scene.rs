@@ -91,8 +91,8 @@ impl Stage {
         self.ill.iter().map(Receiver::got).sum()
     }
 
-    /// Stops everything, then does the least that anybody could: the same receiver, the same number of connections, a
-    /// body of the same size, nothing signed and nothing recorded.
+    /// Stops everything, then does the least that anybody could: a receiver of the same kind, the same number of
+    /// connections, a body of the same size, nothing signed and nothing recorded.
     pub async fn stop_and_compare(self, time: Duration) -> anyhow::Result<Row> {
         self.world.stop().await;
         let connections = self.scene.connections();
