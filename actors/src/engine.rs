@@ -12,6 +12,7 @@ mod resolve;
 mod restore;
 mod start;
 mod survivors;
+mod tell;
 mod timeline;
 mod wakes;
 

@@ -1,54 +1,55 @@
-//! What the world is told about a contact by the types `contact.*`.
+//! What the world is told about a contact.
 
 use mainspring_schemas::{
-    catalog::{CONTACT_DELETED, CONTACT_MERGED},
     event::contact::{Announced, ContactEvent},
+    outbound_event::{ContactData, ContactDeleted, ContactMerged, LostContact, OutboundEvent},
 };
-use serde_json::{Value, json};
 
-use super::{command::Taken, decide::Progress};
+use super::{
+    command::{Outcome, Taken},
+    decide::Progress,
+};
 
 /// Why contacts merge: keys of one call designated both (AA-03).
 const COLLIDE_MERGE: &str = "collide_merge";
 
 impl Progress<'_> {
-    /// Announces the contact as it is now.
-    pub(super) fn announce(&mut self, outbound_type: &'static str) {
-        let contact = self.state.public();
-        let data = json!({
-            "id": contact.id,
-            "externalId": contact.external_id,
-            "email": contact.email,
-            "contactKey": self.state.contact_key(),
-            "properties": contact.properties,
-            "firstSeenAt": contact.first_seen_at,
-            "lastSeenAt": contact.last_seen_at,
-            "createdAt": contact.created_at,
-            "updatedAt": contact.updated_at,
-        });
-        self.announced(outbound_type, data);
+    /// Announces the contact as it is now, as created or updated (OB-42).
+    pub(super) fn announce(&mut self, as_what: fn(ContactData) -> OutboundEvent) {
+        let key = self.state.contact_key().to_string();
+        self.announced(&as_what(ContactData::new(self.state.public(), key)));
     }
 
     /// Tells the world of every contact that vanished into this one (MC-45).
     pub(super) fn announce_merges(&mut self, losers: &[Taken]) {
         for loser in losers.iter().map(|loser| loser.state.public()) {
-            let loser = json!({"id": loser.id, "externalId": loser.external_id, "email": loser.email});
+            let (id, external_id, email) = (loser.id, loser.external_id, loser.email);
             if self.turn.policy.announce_all {
                 // For receivers that know the documented types only (GD-07).
-                let mut deleted = loser.clone();
-                deleted["reason"] = "merged".into();
-                self.announced(CONTACT_DELETED, deleted);
+                self.announced(&OutboundEvent::ContactDeleted(ContactDeleted {
+                    id,
+                    external_id: external_id.clone(),
+                    email: email.clone(),
+                    reason: Some("merged".into()),
+                }));
             }
-            let survivor = self.state.public();
-            let data = json!({"survivor": survivor, "loser": loser, "reason": COLLIDE_MERGE});
-            self.announced(CONTACT_MERGED, data);
+            self.announced(&OutboundEvent::ContactMerged(ContactMerged {
+                survivor: self.state.public(),
+                loser: LostContact { id, external_id, email },
+                reason: COLLIDE_MERGE.into(),
+            }));
         }
     }
 
-    /// Announces an object; anything else says nothing.
-    pub(super) fn announced(&mut self, outbound_type: &'static str, data: Value) {
-        let Value::Object(data) = data else { return };
-        let event = Announced { at: self.turn.now, outbound_type: outbound_type.into(), data };
-        self.emit(ContactEvent::Announced(event));
+    /// What happened to the contact outside of it, told by whoever knows (OB-64: the record is the emission).
+    pub(super) fn tell(&mut self, event: &OutboundEvent) -> Outcome {
+        self.announced(event);
+        Outcome::Told
+    }
+
+    /// Announces an event; its data are frozen here (OB-52).
+    pub(super) fn announced(&mut self, event: &OutboundEvent) {
+        let (outbound_type, data) = (event.outbound_type().into(), event.data());
+        self.emit(ContactEvent::Announced(Announced { at: self.turn.now, outbound_type, data }));
     }
 }

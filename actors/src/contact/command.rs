@@ -8,6 +8,7 @@ use mainspring_schemas::{
     BucketId, ContactId, Properties, RecordId, Timestamp,
     event::contact::{ContactEvent, Source, Via},
     identity::{IdentityKey, KeyKind},
+    outbound_event::OutboundEvent,
 };
 
 use uuid::Uuid;
@@ -167,6 +168,8 @@ pub enum Command {
     Absorb(Box<Taken>),
     /// Catch up with dwell schedules at these instants, if it still waits for them (BK-138).
     CatchUp(Vec<(Waiting, Timestamp)>),
+    /// Tell the world of something that happened to it elsewhere.
+    Tell(Box<OutboundEvent>),
     /// Delete it (CT-70).
     Delete,
     /// Erase the person (GD-03), also one who is deleted already.
@@ -209,6 +212,8 @@ pub enum Outcome {
         /// What stays wait for, if definitions were to be looked at.
         waiting: Vec<Waiting>,
     },
+    /// The world will be told.
+    Told,
     /// It is deleted.
     Deleted,
     /// It lives again.

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use mainspring_schemas::{
     BucketId, ContactId, Properties, RecordId, Timestamp,
-    catalog::{CONTACT_CREATED, CONTACT_UPDATED},
     event::contact::{
         BucketLeft, ContactEvent, EventRecorded, Idempotency, IdentityConflict, LeaveReason, Looked,
         MergedInto, PropertiesChanged, Seen, TransitionSource, Via,
     },
     identity::KeyKind,
+    outbound_event::OutboundEvent,
     properties::{self, Change},
 };
 use serde_json::Value;
@@ -97,6 +97,7 @@ pub fn decide(
             (progress.look(), None)
         }
         (None, Command::Absorb(taken)) => (progress.absorb_late(*taken), None),
+        (None, Command::Tell(event)) => (progress.tell(&event), None),
         (None, Command::Delete) => (progress.delete(), None),
         (None, Command::Erase(erasure)) => (progress.erase(erasure), None),
         (None, Command::Restore(keys)) => (progress.restore_with(&keys), None),
@@ -245,7 +246,7 @@ impl Progress<'_> {
         self.announce_merges(&call.losers);
         let announce_all = self.turn.policy.announce_all;
         if changed && (explicit || announce_all) || self.patched && announce_all {
-            self.announce(if absent { CONTACT_CREATED } else { CONTACT_UPDATED });
+            self.announce(if absent { OutboundEvent::ContactCreated } else { OutboundEvent::ContactUpdated });
         }
         Outcome::Done { created: absent, merged, event }
     }
@@ -306,7 +307,7 @@ impl Progress<'_> {
         self.meet();
         self.catch_up();
         if self.patched && self.turn.policy.announce_all {
-            self.announce(CONTACT_UPDATED);
+            self.announce(OutboundEvent::ContactUpdated);
         }
         if self.events.is_empty() && self.state.wake_at() != self.state.recorded_wake {
             self.emit(ContactEvent::Looked(Looked { at: self.turn.now }));

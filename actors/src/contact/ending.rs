@@ -2,11 +2,10 @@
 
 use mainspring_schemas::{
     BucketId,
-    catalog::{CONTACT_CREATED, CONTACT_DELETED},
     event::contact::{AttachedKey, ContactEvent, Deleted, Erased, LeaveReason, Restored, TransitionSource},
     identity::IdentityKey,
+    outbound_event::{ContactDeleted, OutboundEvent},
 };
-use serde_json::json;
 
 use super::{
     command::{Erasure, Outcome},
@@ -21,10 +20,12 @@ impl Progress<'_> {
         self.settle(self.turn.continuous);
         self.end_all_stays();
         let contact = self.state.public();
-        let data = json!({
-            "id": contact.id, "externalId": contact.external_id, "email": contact.email, "reason": "deleted",
-        });
-        self.announced(CONTACT_DELETED, data);
+        self.announced(&OutboundEvent::ContactDeleted(ContactDeleted {
+            id: contact.id,
+            external_id: contact.external_id,
+            email: contact.email,
+            reason: Some("deleted".into()),
+        }));
         self.emit(ContactEvent::Deleted(Deleted { at: self.turn.now, reason: "deleted".into() }));
         Outcome::Deleted
     }
@@ -38,10 +39,12 @@ impl Progress<'_> {
         let Erasure { data_keys, former } = erasure;
         self.emit(ContactEvent::Erased(Erased { at, data_keys, former }));
         if ends {
-            let data = json!({
-                "id": self.turn.contact, "externalId": null, "email": null, "reason": "erased",
-            });
-            self.announced(CONTACT_DELETED, data);
+            self.announced(&OutboundEvent::ContactDeleted(ContactDeleted {
+                id: self.turn.contact,
+                external_id: None,
+                email: None,
+                reason: Some("erased".into()),
+            }));
         }
         self.emit(ContactEvent::Deleted(Deleted { at, reason: "erased".into() }));
         Outcome::Deleted
@@ -70,7 +73,7 @@ impl Progress<'_> {
         self.state.agenda_revision = Some(rules.revision);
         self.candidates((0_u32..).take(rules.rules.len()).collect());
         self.catch_up();
-        self.announce(CONTACT_CREATED);
+        self.announce(OutboundEvent::ContactCreated);
     }
 
     /// Silently (BK-244).

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use mainspring_schemas::{
     Properties, Timestamp,
-    catalog::CONTACT_UPDATED,
     event::contact::{Absorbed, AttachedKey, ContactEvent, MovedIdempotency, MovedStanding, MovedStay, Via},
     identity::KeyKind,
+    outbound_event::OutboundEvent,
     properties,
 };
 
@@ -125,7 +125,7 @@ impl Progress<'_> {
         self.catch_up();
         self.announce_merges(&call.losers);
         if self.turn.policy.announce_all {
-            self.announce(CONTACT_UPDATED);
+            self.announce(OutboundEvent::ContactUpdated);
         }
         Outcome::Looked { waiting: Vec::new() }
     }

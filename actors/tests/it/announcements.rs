@@ -1,14 +1,21 @@
 //! What the world is told of a contact's own changes, by the scope that is set (OB-30 to OB-42).
 
-use mainspring_actors::contact::{Call, Command, NewEvent, Policy};
+use mainspring_actors::{
+    api::EngineError,
+    contact::{Call, Command, NewEvent, Policy},
+};
 use mainspring_schemas::{
-    Properties, SourceId,
+    ContactId, Properties, SourceId, catalog,
     event::contact::{ContactEvent, Source, Via},
     identity::{IdentityKey, KeyKind},
+    outbound_event::OutboundEvent,
 };
 use serde_json::{Value, json};
 
-use crate::harness::{Person, T0};
+use crate::{
+    harness::{Person, T0},
+    world::{World, event},
+};
 
 /// A person whom no bucket concerns.
 fn person(announce_all: bool) -> Person {
@@ -115,4 +122,49 @@ fn ob_42_each_announcement_tells_the_contact_as_of_its_own_change() {
     });
     let properties: Vec<Value> = told.into_iter().map(|(_, properties)| properties).collect();
     assert_eq!(properties, [json!({"n": 1}), json!({"n": 2, "m": true}), json!({"m": true})]);
+}
+
+fn vector(outbound_type: &str) -> Value {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors/outbound/payloads.json");
+    let vectors: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let mut cases = vectors["cases"].as_array().unwrap().iter();
+    cases.find(|case| case["type"] == outbound_type).unwrap()["envelope"]["data"].clone()
+}
+
+#[actix::test]
+async fn ob_01_what_happens_elsewhere_is_told_by_the_contact_it_happened_to() {
+    fn read<T: serde::de::DeserializeOwned>(outbound_type: &str) -> T {
+        serde_json::from_value(vector(outbound_type)).unwrap()
+    }
+    let running = World::new(T0).start(None).await;
+    let engine = &running.engine;
+    engine.ingest(event("u1", "visit")).await.unwrap();
+    let merged = engine.ingest(event("e1", "visit")).await.unwrap().contact_id;
+    let survivor = engine.ingest(event("u1 e1", "visit")).await.unwrap().contact_id;
+    assert_ne!(survivor, merged);
+    let told = [
+        OutboundEvent::ContactUnsubscribed(read(catalog::CONTACT_UNSUBSCRIBED)),
+        OutboundEvent::EmailSent(read(catalog::EMAIL_SENT)),
+        OutboundEvent::EmailDelivered(read(catalog::EMAIL_DELIVERED)),
+        OutboundEvent::EmailOpened(read(catalog::EMAIL_OPENED)),
+        OutboundEvent::EmailClicked(read(catalog::EMAIL_CLICKED)),
+        OutboundEvent::EmailAction(read(catalog::EMAIL_ACTION)),
+        OutboundEvent::EmailBounced(read(catalog::EMAIL_BOUNCED)),
+        OutboundEvent::EmailComplained(read(catalog::EMAIL_COMPLAINED)),
+        OutboundEvent::JourneyCompleted(read(catalog::JOURNEY_COMPLETED)),
+        OutboundEvent::LinkClicked(read(catalog::LINK_CLICKED)),
+    ];
+    assert_eq!(told.each_ref().map(OutboundEvent::outbound_type), catalog::WITHOUT_PRODUCER);
+    for event in told {
+        let (outbound_type, data) = (event.outbound_type(), event.data());
+        let position = engine.tell(merged, event).await.unwrap();
+        let record = engine.log().read_all(position, 1).await.unwrap().remove(0);
+        assert_eq!(record.stream.contact_id(), Some(survivor));
+        let found = ContactEvent::decode(&record.event_type, record.schema_version, &record.payload).unwrap();
+        let ContactEvent::Announced(announced) = found else { panic!("{found:?}") };
+        assert_eq!((announced.outbound_type.as_str(), announced.data), (outbound_type, data));
+    }
+    let nobody = ContactId(uuid::Uuid::from_u128(1));
+    let event = OutboundEvent::LinkClicked(read(catalog::LINK_CLICKED));
+    assert_eq!(engine.tell(nobody, event).await, Err(EngineError::NotFound));
 }

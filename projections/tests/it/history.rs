@@ -574,7 +574,8 @@ impl History {
         }
         let reason = if erases { "erased" } else { "deleted" };
         if !erases {
-            let data = object(json!({"id": contact, "email": format!("p{index}@example.com"), "reason": reason}));
+            let data =
+                object(json!({"id": contact, "email": format!("p{index}@example.com"), "reason": reason}));
             let event = Announced { at, outbound_type: "contact.deleted".into(), data };
             let record = self.contact_event(index, &ContactEvent::Announced(event));
             self.told(record, "contact.deleted", Some(contact));

@@ -82,14 +82,11 @@ impl OutboundEvent {
         }
     }
 
-    /// The envelope's `data`.
-    ///
-    /// # Errors
-    /// None for these types: they are objects with text keys.
-    pub fn data(&self) -> serde_json::Result<Properties> {
-        match serde_json::to_value(self)? {
-            serde_json::Value::Object(data) => Ok(data),
-            _ => Ok(Properties::new()),
+    /// The envelope's `data`. These types are objects with text keys, which always can be written as JSON.
+    pub fn data(&self) -> Properties {
+        match serde_json::to_value(self) {
+            Ok(serde_json::Value::Object(data)) => data,
+            _ => Properties::new(),
         }
     }
 }
