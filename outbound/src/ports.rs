@@ -98,6 +98,32 @@ pub struct HeldDelivery {
     pub created_at: Timestamp,
 }
 
+/// Which deliveries of an endpoint are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageQuery {
+    /// Which of them.
+    pub wanted: Wanted,
+    /// Until when retries are due.
+    pub now: Timestamp,
+    /// Where first attempts go on.
+    pub first_after: Option<FirstAfter>,
+    /// Where retries go on.
+    pub retry_after: Option<RetryAfter>,
+    /// Most of each sort.
+    pub limit: usize,
+}
+
+/// The answer to a [`PageQuery`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// First attempts, by (position, id).
+    pub first: Vec<QueuedDelivery>,
+    /// Retries that are due, soonest first; none if only tests are wanted.
+    pub retries: Vec<QueuedDelivery>,
+    /// When the next retry beyond those that are due is.
+    pub next_retry: Option<Timestamp>,
+}
+
 /// The pending deliveries, as a projection of the log knows them (OB-64).
 ///
 /// It may lag the log: the worker remembers every outcome it recorded until [`position`](Self::position) has passed
@@ -141,6 +167,17 @@ pub trait DeliveryQueue: Send + Sync + 'static {
         after: Option<RetryAfter>,
         limit: usize,
     ) -> Result<Vec<QueuedDelivery>, PortError>;
+
+    /// First attempts, retries and the next retry at once: what a lane reads most of the time.
+    async fn page(&self, endpoint: EndpointId, query: PageQuery) -> Result<Page, PortError> {
+        let PageQuery { wanted, now, first_after, retry_after, limit } = query;
+        let first = self.first_attempts(endpoint, wanted, first_after, limit).await?;
+        if wanted == Wanted::TestsOnly {
+            return Ok(Page { first, ..Page::default() });
+        }
+        let retries = self.retries(endpoint, wanted, now, retry_after, limit).await?;
+        Ok(Page { first, retries, next_retry: self.next_retry(endpoint, now).await? })
+    }
 
     /// When the endpoint's next retry after `now` is due.
     async fn next_retry(&self, endpoint: EndpointId, now: Timestamp) -> Result<Option<Timestamp>, PortError>;

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use compact_str::CompactString;
 use mainspring_actors::{Engine, api::EngineError, entropy::Entropy};
 use mainspring_outbound::ports::{
-    Clock, DeliveryQueue, DisableReason, Endpoint, Endpoints, FirstAfter, HeldDelivery, OutcomeLog,
-    PortError, Position, QueuedDelivery, Random, RetryAfter, Standing, Wanted,
+    Clock, DeliveryQueue, DisableReason, Endpoint, Endpoints, FirstAfter, HeldDelivery, OutcomeLog, Page,
+    PageQuery, PortError, Position, QueuedDelivery, Random, RetryAfter, Standing, Wanted,
 };
 use mainspring_projections::{DueDelivery, FirstAttempts, ProjectionError, ReadModels};
 use mainspring_schemas::{ContactId, DeliveryId, EndpointId, Timestamp, event::delivery::Attempted};
@@ -94,6 +94,24 @@ impl DeliveryQueue for Queue {
         let found =
             self.ask(move |models| models.retries(endpoint, asked(wanted), now, after, limit)).await?;
         Ok(found.into_iter().map(queued).collect())
+    }
+
+    async fn page(&self, endpoint: EndpointId, query: PageQuery) -> Result<Page, PortError> {
+        let PageQuery { wanted, now, first_after, retry_after, limit } = query;
+        let first_after = first_after.map(|FirstAfter(position, _)| position);
+        let retry_after = retry_after.map(|RetryAfter(due, id)| (due, id));
+        // One visit to the database instead of three.
+        self.ask(move |models| {
+            let first = models.first_attempts(endpoint, asked(wanted), first_after, limit)?;
+            let first = first.into_iter().map(queued).collect();
+            if wanted == Wanted::TestsOnly {
+                return Ok(Page { first, ..Page::default() });
+            }
+            let retries = models.retries(endpoint, asked(wanted), now, retry_after, limit)?;
+            let retries = retries.into_iter().map(queued).collect();
+            Ok(Page { first, retries, next_retry: models.next_retry(endpoint, now)? })
+        })
+        .await
     }
 
     async fn next_retry(&self, endpoint: EndpointId, now: Timestamp) -> Result<Option<Timestamp>, PortError> {

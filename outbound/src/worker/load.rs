@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use mainspring_schemas::{ContactId, EndpointId, Timestamp};
 
 use super::{Ports, scheduler::Message, statistics::Statistics};
-use crate::ports::{FirstAfter, PortError, QueuedDelivery, RetryAfter, Standing, Wanted};
+use crate::ports::{FirstAfter, PageQuery, PortError, QueuedDelivery, RetryAfter, Standing, Wanted};
 
 /// Pause after the queue could not be read.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -59,13 +59,9 @@ async fn read(ports: &Ports, endpoint: EndpointId, plan: &Plan) -> Result<Rows, 
     if plan.standing {
         rows.standing = Some(ports.queue.standing(endpoint).await?);
     }
-    rows.first = ports.queue.first_attempts(endpoint, wanted, first_after, page).await?;
-    if wanted == Wanted::TestsOnly {
-        return Ok(rows);
-    }
-    let now = ports.clock.now();
-    rows.retries = ports.queue.retries(endpoint, wanted, now, retry_after, page).await?;
-    rows.next_retry = ports.queue.next_retry(endpoint, now).await?;
+    let query = PageQuery { wanted, now: ports.clock.now(), first_after, retry_after, limit: page };
+    let page = ports.queue.page(endpoint, query).await?;
+    (rows.first, rows.retries, rows.next_retry) = (page.first, page.retries, page.next_retry);
     for contact in &plan.freed {
         rows.next_of_freed.extend(ports.queue.next_of_contact(endpoint, *contact).await?);
     }

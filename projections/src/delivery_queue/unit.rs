@@ -88,7 +88,7 @@ impl Unit {
     }
 
     /// Notes that an endpoint's queue changes at a position.
-    fn touch(&mut self, place: usize, position: u64) {
+    pub(super) fn touch(&mut self, place: usize, position: u64) {
         self.endpoints[place].touched_at = position;
         self.dirty[place] = true;
     }
@@ -195,7 +195,7 @@ impl Unit {
             return Err(fact.version_gap(expected));
         }
         self.endpoints[place].outcomes += 1;
-        self.touch(place, fact.position());
+        self.dirty[place] = true;
         Ok(Some(place))
     }
 
@@ -219,7 +219,10 @@ impl Unit {
             let letter = LetterRow::new(row, &self.endpoints[place].settings, recorded_at);
             self.letters.push(LetterChange::GivenUp(letter));
         }
-        if status != DeliveryStatus::Pending {
+        if status == DeliveryStatus::Pending {
+            self.touch(place, fact.position());
+        } else {
+            // What has ended is nothing to look for, so the queue counts as unchanged.
             self.count(owner, DeliveryStatus::Pending, -1);
             self.count(owner, status, 1);
         }

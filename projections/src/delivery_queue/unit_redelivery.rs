@@ -35,6 +35,7 @@ impl Unit {
         event: &DeliveryEvent,
     ) -> Result<()> {
         let Some(index) = self.follow_stream(fact, endpoint)? else { return Ok(()) };
+        self.touch(index, fact.position());
         let gone = self.is_gone(index);
         match event {
             DeliveryEvent::Requeued(requeued) if !gone => self.requeue(connection, fact, requeued),

@@ -11,7 +11,7 @@ use mainspring_actors::Engine;
 use mainspring_schemas::{EndpointId, catalog::BUCKET_ENTERED, event::endpoint::EndpointSettings};
 
 use self::{
-    drain::{Drained, drain},
+    drain::{Drained, drain, sustained},
     scene::{Scene, Stage},
 };
 use super::{
@@ -34,7 +34,7 @@ const SCENES: [Scene; 3] = [
 const CONNECTIONS: usize = 64;
 
 /// An endpoint of a receiver.
-pub async fn endpoint(engine: &Engine, url: String, disabled: bool) -> anyhow::Result<EndpointId> {
+pub async fn endpoint(engine: &Engine, url: String) -> anyhow::Result<EndpointId> {
     let settings = EndpointSettings {
         url,
         description: None,
@@ -42,7 +42,7 @@ pub async fn endpoint(engine: &Engine, url: String, disabled: bool) -> anyhow::R
         kind: "webhook".to_owned(),
         ..EndpointSettings::default()
     };
-    Ok(engine.endpoints().create(settings, disabled).await?.0.id)
+    Ok(engine.endpoints().create(settings, false).await?.0.id)
 }
 
 /// Measures all of it; `queued` webhooks wait for the figure of memory.
@@ -55,10 +55,12 @@ pub async fn measure(place: &Place, time: Duration, queued: usize) -> anyhow::Re
         let directory = place.fresh("deliver")?;
         let stage = Stage::open(&directory, scene).await?;
         let contacts = (wanted / scene.endpoints()).max(1);
-        let drained = drain(&stage, contacts, time).await?;
+        let (stage, drained) = drain(stage, contacts, time).await?;
         // The queue has to see the outcomes first, or the events below would wait for that.
         stage.world.system.settled().await?;
-        let later = half(&stage, contacts, drained.rate(), time).await?;
+        let sustained = sustained(&stage, contacts, contacts, time).await?;
+        stage.world.system.settled().await?;
+        let later = half(&stage, 2 * contacts, sustained, time).await?;
         let ill = stage.ill_requests();
         let floor = stage.stop_and_compare(time).await?;
         place.done("deliver")?;
@@ -71,12 +73,20 @@ pub async fn measure(place: &Place, time: Duration, queued: usize) -> anyhow::Re
             row.notes.extend(share);
             row.notes.push(format!("{ill} requests at the ill ones, with those of the rows below"));
         }
-        rows.extend([floor, row]);
+        let meanwhile = Row {
+            what: format!("with the events that cause them, {scene}"),
+            load: row.load.clone(),
+            figure: sustained,
+            unit: "webhooks/s",
+            ..Row::default()
+        };
+        rows.extend([floor, row, meanwhile]);
         rows.extend(later);
     }
     let about = format!(
         "about {wanted} webhooks that were waiting, to receivers on threads of this process; signed, and each outcome \
-         recorded in the log; then events at half of that rate; and memory with webhooks that wait"
+         recorded in the log; then with the events that cause them, and at half of that rate; and memory with webhooks that \
+         wait"
     );
     Ok(Part { name: "deliver", about, rows })
 }
@@ -97,7 +107,7 @@ fn rate(scene: Scene, drained: &Drained, floor: &Row) -> Row {
     }
 }
 
-/// From events to their webhooks, at half of the rate that was measured.
+/// From events to their webhooks, at half of the rate that events and webhooks together can keep up.
 async fn half(stage: &Stage, first: usize, rate: f64, time: Duration) -> anyhow::Result<[Row; 2]> {
     let scene = stage.scene;
     let rate = rate / 2.0 / scene.healthy as f64;

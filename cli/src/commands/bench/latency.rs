@@ -23,7 +23,7 @@ pub async fn measure(place: &Place, time: Duration, rate: u64) -> anyhow::Result
     let directory = place.fresh("latency")?;
     let world = World::open(&directory, people::one_definition()?, Some(world::outbound())).await?;
     let receiver = Receiver::start(Manner::Take)?;
-    endpoint(&world.system.engine, receiver.url(), false).await?;
+    endpoint(&world.system.engine, receiver.url()).await?;
     world.system.settled().await?;
     let count = usize::try_from(rate * time.as_secs())?;
     let pace =

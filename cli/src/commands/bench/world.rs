@@ -137,9 +137,20 @@ impl World {
 
 /// Calls the engine once for each number, many at once, without HTTP: user `number % users`.
 pub async fn fill(engine: &Engine, event: &'static str, users: usize, count: usize) -> anyhow::Result<()> {
-    let next = Rc::new(Cell::new(0));
+    fill_from(engine, event, 0, users, count).await
+}
+
+/// Like [`fill`], with numbers from `first` on.
+pub async fn fill_from(
+    engine: &Engine,
+    event: &'static str,
+    first: usize,
+    users: usize,
+    count: usize,
+) -> anyhow::Result<()> {
+    let next = Rc::new(Cell::new(first));
     let work = |engine: Engine, next: Rc<Cell<usize>>| async move {
-        while next.get() < count {
+        while next.get() < first + count {
             let number = next.replace(next.get() + 1);
             while let Err(error) = engine.ingest(call(event, number % users)).await {
                 match error {

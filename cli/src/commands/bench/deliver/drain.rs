@@ -1,9 +1,8 @@
-//! Webhooks that were waiting leave as fast as they can.
+//! Webhooks as fast as they can leave: those that were waiting, and those of events that come meanwhile.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, ensure};
-use mainspring_actors::endpoint::EndpointPatch;
 use mainspring_eventlog::EventLog;
 
 use super::{outcomes::Outcomes, scene::Stage};
@@ -21,7 +20,7 @@ const PATIENCE: u32 = 30;
 pub struct Drained {
     /// Webhooks they took.
     pub delivered: u64,
-    /// From the first endpoint that was enabled to the last outcome that was recorded.
+    /// From the first request to the last outcome that was recorded.
     pub took: Duration,
     /// What the threads of the process used meanwhile.
     pub used: String,
@@ -34,38 +33,61 @@ impl Drained {
     }
 }
 
-/// Lets so many contacts enter a bucket while all endpoints are disabled, and enables them.
-pub async fn drain(stage: &Stage, contacts: usize, time: Duration) -> anyhow::Result<Drained> {
+/// Lets so many contacts enter a bucket while nothing is sent, then opens the system anew with its worker.
+pub async fn drain(stage: Stage, contacts: usize, time: Duration) -> anyhow::Result<(Stage, Drained)> {
     let system = &stage.world.system;
-    let engine = &system.engine;
-    world::fill(engine, BEGUN, contacts, contacts).await?;
+    world::fill(&system.engine, BEGUN, contacts, contacts).await?;
     system.settled().await?;
     let wanted = (contacts * stage.scene.healthy) as u64;
-    let used = Used::now();
     let mut outcomes = Outcomes::from(system.log().durable_end());
-    let (began, waiting) = (engine.now(), Instant::now());
-    for id in &stage.endpoints {
-        let patch = EndpointPatch { disabled: Some(false), ..EndpointPatch::default() };
-        engine.endpoints().update(*id, patch).await?;
-    }
+    let used = Used::now();
+    let stage = stage.reopen(Some(world::outbound())).await?;
+    arrived(&stage, 0, wanted, &mut outcomes, time * PATIENCE).await?;
+    let took = Duration::from_millis(u64::try_from(outcomes.last.since(outcomes.began))?.max(1));
+    Ok((stage, Drained { delivered: wanted, took, used: Used::now().since(&used) }))
+}
+
+/// Lets contacts, numbered from `first` on, enter the bucket as fast as the engine takes them while their webhooks leave:
+/// webhooks per second from the first event to the last recorded outcome.
+pub async fn sustained(stage: &Stage, first: usize, contacts: usize, time: Duration) -> anyhow::Result<f64> {
+    let system = &stage.world.system;
+    let wanted = (contacts * stage.scene.healthy) as u64;
+    let before = stage.healthy.got();
+    let mut outcomes = Outcomes::from(system.log().durable_end());
+    let began = system.engine.now();
+    world::fill_from(&system.engine, BEGUN, first, first + contacts, contacts).await?;
+    arrived(stage, before, wanted, &mut outcomes, time * PATIENCE).await?;
+    let took = outcomes.last.since(began).max(1);
+    Ok(outcomes.delivered as f64 * 1000.0 / took as f64)
+}
+
+/// Waits until the healthy receivers got so many more than `before`, and until the log says so.
+async fn arrived(
+    stage: &Stage,
+    before: u64,
+    wanted: u64,
+    outcomes: &mut Outcomes,
+    longest: Duration,
+) -> anyhow::Result<()> {
+    let waiting = Instant::now();
     loop {
         // The log is read when the receiver has everything: reading would take part in the measurement.
-        if stage.healthy.got() >= wanted {
-            outcomes.read(system).await?;
+        let got = stage.healthy.got() - before;
+        if got >= wanted {
+            outcomes.read(&stage.world.system).await?;
             if outcomes.delivered >= wanted {
                 break;
             }
         }
-        if waiting.elapsed() > time * PATIENCE {
-            bail!("{} of {wanted} webhooks arrived", stage.healthy.got());
+        if waiting.elapsed() > longest {
+            bail!("{got} of {wanted} webhooks arrived");
         }
         tokio::time::sleep(GLANCE).await;
     }
+    let delivered = outcomes.delivered;
     ensure!(
-        outcomes.delivered == wanted,
-        "{} outcomes say delivered, {wanted} webhooks were to be delivered",
-        outcomes.delivered
+        delivered == wanted,
+        "{delivered} outcomes say delivered, {wanted} webhooks were to be delivered"
     );
-    let took = Duration::from_millis(u64::try_from(outcomes.last.since(began))?.max(1));
-    Ok(Drained { delivered: wanted, took, used: Used::now().since(&used) })
+    Ok(())
 }

@@ -16,6 +16,8 @@ const PAGE: usize = 8192;
 pub struct Outcomes {
     /// How many.
     pub delivered: u64,
+    /// When the first attempt of them began.
+    pub began: Timestamp,
     /// When the last of them was recorded.
     pub last: Timestamp,
     next: Position,
@@ -24,7 +26,7 @@ pub struct Outcomes {
 impl Outcomes {
     /// Nothing was read yet.
     pub fn from(position: Position) -> Self {
-        Self { delivered: 0, last: Timestamp(0), next: position }
+        Self { delivered: 0, began: Timestamp(i64::MAX), last: Timestamp(0), next: position }
     }
 
     /// Reads on to the end of the log.
@@ -39,6 +41,7 @@ impl Outcomes {
                 let DeliveryEvent::Attempted(attempted) = event else { continue };
                 if attempted.result == AttemptResult::Delivered {
                     self.delivered += 1;
+                    self.began = self.began.min(attempted.at.plus(-i64::from(attempted.duration_ms)));
                     self.last = self.last.max(record.recorded_at);
                 }
             }

@@ -60,7 +60,7 @@ async fn filled(directory: &Path, contacts: usize, endpoints: usize) -> anyhow::
     let system = world::open(directory, people::one_definition()?, Some(world::outbound())).await?;
     let receiver = Receiver::start(Manner::Hang)?;
     for _ in 0..endpoints {
-        endpoint(&system.engine, receiver.url(), false).await?;
+        endpoint(&system.engine, receiver.url()).await?;
     }
     let empty = resident();
     world::fill(&system.engine, BEGUN, contacts, contacts).await?;

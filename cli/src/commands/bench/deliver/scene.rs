@@ -1,9 +1,14 @@
 //! Who gets the webhooks: healthy receivers and ill ones.
 
-use std::{fmt, path::Path, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
-use mainspring_schemas::EndpointId;
+use mainspring_outbound::settings::Settings as OutboundSettings;
 
 use super::endpoint;
 use crate::commands::bench::{
@@ -65,25 +70,30 @@ pub struct Stage {
     pub world: World,
     /// Stands for all healthy ones.
     pub healthy: Receiver,
-    /// The endpoints, disabled at first: the ill ones before the others.
-    pub endpoints: Vec<EndpointId>,
+    directory: PathBuf,
     ill: [Receiver; 2],
 }
 
 impl Stage {
-    /// Opens everything in a directory.
+    /// Opens everything in a directory, except what sends.
     pub async fn open(directory: &Path, scene: Scene) -> anyhow::Result<Self> {
-        let world = World::open(directory, people::one_definition()?, Some(world::outbound())).await?;
+        let world = World::open(directory, people::one_definition()?, None).await?;
         let healthy = Receiver::start(Manner::Take)?;
         let (refusing, hanging) = (Receiver::start(Manner::Refuse)?, Receiver::start(Manner::Hang)?);
-        let mut endpoints = Vec::with_capacity(scene.endpoints());
         let sorts = [(&hanging, scene.hanging), (&refusing, scene.refusing), (&healthy, scene.healthy)];
         for (receiver, count) in sorts {
             for _ in 0..count {
-                endpoints.push(endpoint(&world.system.engine, receiver.url(), true).await?);
+                endpoint(&world.system.engine, receiver.url()).await?;
             }
         }
-        Ok(Self { scene, world, healthy, endpoints, ill: [refusing, hanging] })
+        Ok(Self { scene, world, healthy, directory: directory.to_owned(), ill: [refusing, hanging] })
+    }
+
+    /// Stops the system and opens it anew, with the same receivers.
+    pub async fn reopen(self, outbound: Option<OutboundSettings>) -> anyhow::Result<Self> {
+        self.world.stop().await;
+        let world = World::open(&self.directory, people::one_definition()?, outbound).await?;
+        Ok(Self { world, ..self })
     }
 
     /// Requests that the ill ones got so far.
