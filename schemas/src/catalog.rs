@@ -66,6 +66,10 @@ pub const BUCKET_ENTERED: &str = "bucket.entered";
 pub const BUCKET_LEFT: &str = "bucket.left";
 /// A reaction of a bucket has something to say (BK-120).
 pub const BUCKET_REACTION: &str = "bucket.reaction";
+/// Two keys became one person; only for analytics providers (AA-14).
+pub const ANALYTICS_ALIAS: &str = "analytics.alias";
+/// Membership in a bucket changed that is mirrored to a property of the person; only for analytics providers (BK-116).
+pub const ANALYTICS_PERSON: &str = "analytics.person";
 /// Reaches an endpoint only by the test route; cannot be subscribed to (OB-02).
 pub const WEBHOOK_TEST: &str = "webhook.test";
 
@@ -93,8 +97,16 @@ pub fn is_subscription(pattern: &str) -> bool {
         })
 }
 
+/// Whether a type is for analytics providers: they get it unasked, and nobody can subscribe to it.
+pub fn is_for_analytics(outbound_type: &str) -> bool {
+    matches!(outbound_type, ANALYTICS_ALIAS | ANALYTICS_PERSON)
+}
+
 /// Whether a subscription covers an outbound type.
 pub fn subscribes(pattern: &str, outbound_type: &str) -> bool {
+    if is_for_analytics(outbound_type) {
+        return false;
+    }
     pattern == outbound_type
         || pattern == "*"
         || pattern
@@ -134,11 +146,14 @@ mod tests {
         for good in ["*", "email.*", "bucket.entered", BUCKET_REACTION, CONTACT_MERGED] {
             assert!(is_subscription(good), "{good}");
         }
-        for bad in ["", "webhook.test", "webhook.*", "bucket", "bucket.", "b*", ".*"] {
+        for bad in
+            ["", "analytics.*", ANALYTICS_ALIAS, "webhook.test", "webhook.*", "bucket", "bucket.", "b*", ".*"]
+        {
             assert!(!is_subscription(bad), "{bad}");
         }
         assert!(subscribes("bucket.*", BUCKET_LEFT) && subscribes("*", BUCKET_LEFT));
         assert!(!subscribes("contact.*", BUCKET_LEFT));
+        assert!(!subscribes("*", ANALYTICS_PERSON) && !subscribes(ANALYTICS_ALIAS, ANALYTICS_ALIAS));
         assert!(subscribes("bucket.*", BUCKET_REACTION) && !OUTBOUND_TYPES.contains(&BUCKET_REACTION));
         assert!(subscribes("contact.*", CONTACT_MERGED) && !subscribes(CONTACT_DELETED, CONTACT_MERGED));
     }

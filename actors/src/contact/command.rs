@@ -47,6 +47,8 @@ pub struct Policy {
     pub email_update: EmailUpdate,
     /// Whether every change is announced, not only explicit management (OB-41).
     pub announce_all: bool,
+    /// Whether an analytics provider is told of merges and of membership that is mirrored (AA-10, BK-117).
+    pub analytics: bool,
     /// For how long a deletion can be undone, in milliseconds (CT-74); with 0 whoever is deleted is erased at once.
     pub delete_grace: i64,
 }
@@ -66,6 +68,7 @@ impl Default for Policy {
             merges: MergePolicy::default(),
             email_update: EmailUpdate::default(),
             announce_all: false,
+            analytics: false,
             delete_grace: 30 * 86_400_000,
         }
     }

@@ -15,6 +15,7 @@ use mainspring_schemas::{
 use serde_json::Value;
 
 use super::{
+    analytics::FormerKeys,
     apply::{Meta, apply, size_after},
     command::{Call, Command, Decision, NewEvent, Outcome, Policy, Taken},
     state::{ContactState, Fate, digest_of},
@@ -58,6 +59,8 @@ pub(super) struct Progress<'a> {
     pub generation: usize,
     /// Whether a reaction changed properties.
     pub patched: bool,
+    /// Under which keys analytics knows who is one person now.
+    pub former_keys: FormerKeys,
 }
 
 /// Decides a command. The state already contains the events it returns.
@@ -68,6 +71,9 @@ pub fn decide(
     ids: &mut dyn FnMut() -> RecordId,
 ) -> Decision {
     let mut progress = Progress::new(state, turn, ids);
+    if turn.policy.analytics {
+        progress.former_keys = FormerKeys::of(progress.state);
+    }
     let elsewhere = match progress.state.fate {
         Fate::MergedInto(survivor) => Some(Outcome::Moved(survivor)),
         Fate::Deleted(_) if !matches!(command, Command::Erase(_) | Command::Restore(_)) => {
@@ -102,6 +108,9 @@ pub fn decide(
         (None, Command::Erase(erasure)) => (progress.erase(erasure), None),
         (None, Command::Restore(keys)) => (progress.restore_with(&keys), None),
     };
+    if progress.turn.policy.analytics && !progress.events.is_empty() {
+        progress.tell_analytics();
+    }
     let Progress { state, events, causes, entered, left, .. } = progress;
     if !events.is_empty() {
         state.recorded_wake = state.wake_at();
@@ -161,6 +170,7 @@ impl<'a> Progress<'a> {
             touched: BTreeMap::new(),
             generation: 0,
             patched: false,
+            former_keys: FormerKeys::default(),
         }
     }
 }

@@ -132,6 +132,9 @@ impl Progress<'_> {
 
     /// Absorbs the losers of a call; adds the buckets that this touches.
     pub(super) fn absorb(&mut self, call: &Call, touched: &mut Vec<u32>) {
+        for loser in &call.losers {
+            self.former_keys.absorb(loser.contact, &loser.state);
+        }
         for event in absorbed(self.state, call, self.turn.now) {
             for name in event.occurrences.keys() {
                 self.turn.rules.touched_by_event(name, touched);

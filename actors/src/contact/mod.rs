@@ -9,6 +9,7 @@
 //! [`decide`] changes the state only through [`apply`], so a state and the replay of its events are equal.
 
 mod agenda;
+mod analytics;
 mod announce;
 mod apply;
 mod command;

@@ -151,7 +151,7 @@ fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let interrupt = Interrupt::watch(Reason::Failed)?;
     let outbound = outbound_settings()?;
-    let policy = args.grace.put_into(args.identity.policy()?)?;
+    let mut policy = args.grace.put_into(args.identity.policy()?)?;
     let secrets = TokenSecrets::read()?;
     let bootstrap = environment::parsed("HOGSEND_BOOTSTRAP_API_KEY", "true or false")?.unwrap_or(true);
     let address = address(&args)?;
@@ -160,6 +160,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Arc::new(destinations::registry(args.destinations.load(args.definitions.place().as_deref())?));
     let sources = args.sources.load()?;
     let start = AtStart { bootstrap, seed: Seed::from_environment(&outbound.policy)? };
+    policy.analytics = start.seed.is_some();
     let data = args.data_dir.create()?;
     let mut settings = http_settings(&outbound, &destinations, secrets.keys(&data)?)?;
     settings.sources = sources::mount(sources)?;

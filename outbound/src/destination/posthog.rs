@@ -2,7 +2,7 @@
 
 use mainspring_schemas::{
     Properties,
-    catalog::{CONTACT_CREATED, CONTACT_UPDATED},
+    catalog::{ANALYTICS_ALIAS, CONTACT_CREATED, CONTACT_UPDATED, is_for_analytics},
     destination::{ConfigSchema, Description, Field, FieldKind},
 };
 use reqwest::header::HeaderMap;
@@ -95,6 +95,9 @@ fn event_of<'a>(envelope: &'a Envelope, options: &Options<'a>) -> Option<Event<'
         let properties = Properties::from_iter([("$set".to_owned(), Value::Object(set))]);
         return Some(Event { name: "$set", distinct_id, properties });
     }
+    if is_for_analytics(&envelope.event_type) {
+        return told(envelope);
+    }
     // Without an identity the capture would be refused, for ever (OB-227).
     let distinct_id = envelope.identity()?;
     if envelope.event_type == "email.action" {
@@ -108,6 +111,21 @@ fn event_of<'a>(envelope: &'a Envelope, options: &Options<'a>) -> Option<Event<'
         return Some(Event { name, distinct_id, properties });
     }
     Some(Event { name: options.event_name(envelope), distinct_id, properties: envelope.data.clone() })
+}
+
+/// What is told to every PostHog endpoint: two keys are one person (AA-01), or a mirrored membership (BK-116).
+fn told(envelope: &Envelope) -> Option<Event<'_>> {
+    let distinct_id = envelope.identity()?;
+    let (name, member, value) = if envelope.event_type == ANALYTICS_ALIAS {
+        ("$create_alias", "alias", Value::from(envelope.first_text(&["alias"])?))
+    } else {
+        let property = envelope.first_text(&["property"])?;
+        match envelope.data.get("isMember") {
+            Some(Value::Bool(true)) => ("$set", "$set", json!({property: true})),
+            _ => ("$set", "$unset", json!([property])),
+        }
+    };
+    Some(Event { name, distinct_id, properties: Properties::from_iter([(member.to_owned(), value)]) })
 }
 
 /// Whose person changes, and what of it: never the address (OB-225, OB-226).

@@ -2,7 +2,7 @@
 
 use mainspring_schemas::{
     ContactId, EndpointId, MessageId, Timestamp,
-    catalog::{BUCKET_ENTERED, BUCKET_LEFT, CONTACT_DELETED, WEBHOOK_TEST, subscribes},
+    catalog::{BUCKET_ENTERED, BUCKET_LEFT, CONTACT_DELETED, WEBHOOK_TEST, is_for_analytics, subscribes},
     event::{
         DeliveryEvent, DomainEvent, EndpointEvent,
         contact::{Announced, BucketEntered, BucketLeft, ContactEvent},
@@ -142,6 +142,9 @@ fn about(contact: ContactId, content: &Content<'_>) -> Option<ContactId> {
     (!tells_of_erasure).then_some(contact)
 }
 
+/// The kind of endpoints that are analytics providers (AA-10).
+const ANALYTICS_KIND: &str = "posthog";
+
 /// Whether an endpoint gets a message at this position.
 pub fn receives(endpoint: &EndpointRow, outbound_type: &str, receivers: Receivers) -> bool {
     if endpoint.deleted_at.is_some() {
@@ -149,6 +152,7 @@ pub fn receives(endpoint: &EndpointRow, outbound_type: &str, receivers: Receiver
     }
     match receivers {
         Receivers::Only(only) => endpoint.id == only,
+        Receivers::Subscribed if is_for_analytics(outbound_type) => endpoint.settings.kind == ANALYTICS_KIND,
         Receivers::Subscribed => {
             endpoint.settings.event_types.iter().any(|pattern| subscribes(pattern, outbound_type))
         }

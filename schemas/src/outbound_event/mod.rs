@@ -4,6 +4,7 @@
 //! receivers. What is absent in a type's own way (`?` in the specification) is left out, everything else that is
 //! unknown is null.
 
+mod analytics;
 mod contact;
 mod email;
 mod journey;
@@ -11,6 +12,7 @@ mod link;
 mod published;
 mod transition;
 
+pub use analytics::{AnalyticsAlias, AnalyticsPerson};
 pub use contact::{
     ContactData, ContactDeleted, ContactMerged, ContactUnsubscribed, LostContact, OptOutScope,
 };
@@ -59,6 +61,10 @@ pub enum OutboundEvent {
     JourneyCompleted(JourneyCompleted),
     /// OB-22.
     LinkClicked(LinkClicked),
+    /// AA-14; for analytics providers only.
+    AnalyticsAlias(AnalyticsAlias),
+    /// BK-116; for analytics providers only.
+    AnalyticsPerson(AnalyticsPerson),
 }
 
 impl OutboundEvent {
@@ -79,6 +85,8 @@ impl OutboundEvent {
             Self::EmailComplained(_) => catalog::EMAIL_COMPLAINED,
             Self::JourneyCompleted(_) => catalog::JOURNEY_COMPLETED,
             Self::LinkClicked(_) => catalog::LINK_CLICKED,
+            Self::AnalyticsAlias(_) => catalog::ANALYTICS_ALIAS,
+            Self::AnalyticsPerson(_) => catalog::ANALYTICS_PERSON,
         }
     }
 

@@ -217,3 +217,60 @@ async fn ob_230_to_ob_233_the_posthog_endpoint_of_the_environment() {
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("ENABLE_POSTHOG_DESTINATION"), "{said}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bk_116_aa_14_posthog_is_told_of_mirrored_membership_and_of_keys_that_became_one_person() {
+    let receiver = Receiver::start().await;
+    let mirrored = format!("{PRO}syncToPostHog: true\n");
+    let site = Site::new(&[("pro", &mirrored)])
+        .with("ENABLE_POSTHOG_DESTINATION", "true")
+        .with("POSTHOG_API_KEY", "phc_1")
+        .with("POSTHOG_HOST", &receiver.origin());
+    let server = site.start();
+    let other = Receiver::start().await;
+    server.subscribe(&other.url(), &["*"]).await;
+    join(&server, "ada").await;
+    server.put("/v1/contacts", &json!({"userId": "ada", "properties": {"plan": "free"}})).await.expect(200);
+    // A visitor with an address turns out to be a user; a person known by an address only turns out to be one, too.
+    let event = async |who: Value| {
+        let mut body = json!({"name": "x"});
+        body.as_object_mut().unwrap().extend(who.as_object().unwrap().clone());
+        server.post("/v1/events", &body).await.expect(202)
+    };
+    event(json!({"email": "bob@example.com", "anonymousId": "v1"})).await;
+    event(json!({"email": "bob@example.com", "userId": "bob"})).await;
+    let lone = event(json!({"email": "lone@example.com"})).await["contactId"].clone();
+    event(json!({"userId": "carl"})).await;
+    event(json!({"userId": "carl", "email": "lone@example.com"})).await;
+
+    let told = || -> Vec<(String, String, Value)> {
+        let captures = receiver.arrivals().into_iter().map(|arrival| arrival.request.json());
+        let told = captures.filter_map(|capture| {
+            let text = |key: &str| capture[key].as_str().unwrap().to_owned();
+            let properties = &capture["properties"];
+            let what = match (text("event").as_str(), &properties["$unset"]) {
+                ("$create_alias", _) => properties["alias"].clone(),
+                (_, Value::Array(unset)) => json!({"unset": unset}),
+                _ => json!({"set": properties["$set"].get("hogsend_bucket_pro")?}),
+            };
+            Some((text("event"), text("distinct_id"), what))
+        });
+        told.collect()
+    };
+    eventually("all of it arrives", async || told().len() >= 4).await;
+    let mut told = told();
+    told.sort_by_key(|(event, who, what)| (event.clone(), who.clone(), what.to_string()));
+    let expected = [
+        ("$create_alias", "bob", json!("v1")),
+        ("$create_alias", "carl", lone),
+        ("$set", "ada", json!({"set": true})),
+        ("$set", "ada", json!({"unset": ["hogsend_bucket_pro"]})),
+    ];
+    assert_eq!(told, expected.map(|(event, who, what)| (event.to_owned(), who.to_owned(), what)));
+    eventually("the others are told", async || other.arrivals().len() >= 3).await;
+    server.stop();
+    let types: Vec<String> =
+        other.arrivals().iter().map(|a| a.request.json()["type"].as_str().unwrap().to_owned()).collect();
+    assert!(types.iter().all(|name| !name.starts_with("analytics.")), "{types:?}");
+    binary::assert_verified(&site.data());
+}
