@@ -90,3 +90,58 @@ impl Progress<'_> {
         rule.definition.mirrored_property()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use mainspring_schemas::{
+        Properties, RecordId, Timestamp,
+        event::contact::{AttachedKey, Created, Via},
+    };
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::contact::apply::{Meta, apply};
+
+    const WHO: ContactId = ContactId(Uuid::from_u128(7));
+
+    fn contact(keys: &[(KeyKind, &str)]) -> ContactState {
+        let attached = |(kind, value): &(KeyKind, &str)| AttachedKey {
+            kind: *kind,
+            value: (*value).into(),
+            primary: true,
+            via: Via::Created,
+        };
+        let keys = keys.iter().map(attached).collect();
+        let event = ContactEvent::Created(Created { at: Timestamp(0), keys, properties: Properties::new() });
+        let meta = Meta {
+            contact: WHO,
+            id: RecordId(Uuid::nil()),
+            version: 0,
+            recorded_at: Timestamp(0),
+            wake_at: None,
+            definitions: 0,
+        };
+        let mut state = ContactState::default();
+        apply(&mut state, &event, meta);
+        state
+    }
+
+    #[test]
+    fn aa_02_aa_04_aa_05_a_user_id_is_never_absorbed() {
+        use KeyKind::{Anonymous, Email, External};
+        let id = WHO.to_string();
+        for (keys, absorbed, own) in [
+            (&[(Anonymous, "v1"), (Email, "a@x.example")][..], Some("v1"), Some("v1")),
+            (&[(Email, "a@x.example")], Some(id.as_str()), Some(id.as_str())),
+            (&[(External, "u1"), (Anonymous, "v1")], Some("v1"), None),
+            (&[(External, "u1"), (Email, "a@x.example")], None, None),
+        ] {
+            let state = contact(keys);
+            let mut former = FormerKeys::default();
+            former.absorb(WHO, &state);
+            assert_eq!(former.absorbed.first().map(CompactString::as_str), absorbed, "{keys:?}");
+            assert_eq!(FormerKeys::of(&state).own.as_deref(), own, "{keys:?}");
+        }
+        assert_eq!(FormerKeys::of(&ContactState::default()).own, None, "AA-08: nobody had a key before");
+    }
+}

@@ -7,6 +7,7 @@ mod issue;
 mod json;
 mod load;
 mod model;
+pub(crate) mod one_per_file;
 mod published;
 mod reaction;
 mod read;

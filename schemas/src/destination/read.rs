@@ -13,6 +13,7 @@ use crate::{
         reader::Reader,
         suggest::did_you_mean,
     },
+    definition::one_per_file::Reading,
     expression::{Condition, Shape, Template, template},
 };
 
@@ -37,15 +38,7 @@ pub(super) const TYPES: [(&str, FieldKind); 4] = [
 const OWN_HEADERS: [&str; 6] =
     ["host", "content-length", "transfer-encoding", "connection", "upgrade", "expect"];
 
-/// A destination as far as it could be read.
-pub(super) struct Reading {
-    /// Its id, if that is one, and where it is written.
-    pub id: Option<(String, Mark)>,
-    /// The whole, if there is no error.
-    pub definition: Option<DestinationDefinition>,
-}
-
-pub(super) fn destination(reader: &mut Reader, node: &Node) -> Reading {
+pub(super) fn destination(reader: &mut Reader, node: &Node) -> Reading<DestinationDefinition> {
     let since = reader.problems.len();
     reader.check_keys(node.members(), "", &KEYS);
     let id = id(reader, node);

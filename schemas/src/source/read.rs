@@ -7,6 +7,7 @@ use crate::{
         document::{Data, Mark, Node, at_index, within},
         reader::Reader,
     },
+    definition::one_per_file::Reading,
 };
 
 /// Keys of a source besides those of its single rule.
@@ -24,21 +25,14 @@ const SHAPES: [(&str, Shape); 6] = [
     ("any", Shape::Any),
 ];
 
-/// A source as far as it could be read.
-pub(super) struct Reading {
-    /// Its id, if that is one, and where it is written.
-    pub id: Option<(SourceId, Mark)>,
-    /// The whole, if there is no error.
-    pub definition: Option<SourceDefinition>,
-}
-
-pub(super) fn source(reader: &mut Reader, node: &Node) -> Reading {
+pub(super) fn source(reader: &mut Reader, node: &Node) -> Reading<SourceDefinition> {
     let since = reader.problems.len();
     let mut known = KEYS.to_vec();
     known.extend(read_rule::KEYS);
     reader.check_keys(node.members(), "", &known);
     let id = id(reader, node);
     let definition = definition(reader, node, id.as_ref().map(|(id, _)| id.clone()));
+    let id = id.map(|(id, at)| (id.as_str().to_owned(), at));
     Reading { id, definition: definition.filter(|_| !reader.failed_since(since)) }
 }
 
