@@ -1,5 +1,6 @@
 //! What an endpoint's kind says about its settings: which are refused, and what of them is shown (OB-75, OB-84, OB-200).
 
+use mainspring_actors::endpoint::EndpointPatch;
 use mainspring_schemas::{
     destination::{Description, masked, masked_address},
     event::endpoint::EndpointSettings,
@@ -79,10 +80,48 @@ fn check_events(destination: &Description, settings: &EndpointSettings, issues: 
     }
 }
 
+fn has_secret_url(state: &AppState, kind: &str) -> bool {
+    state.destination(kind).is_some_and(|destination| destination.secret_url)
+}
+
+/// Moves an address that is a credential into the configuration, which is sealed (OB-86); what is left names the host. A
+/// configuration that has an address of its own keeps it.
+pub(super) fn conceal(state: &AppState, settings: &mut EndpointSettings) {
+    let left = masked_address(&settings.url);
+    if has_secret_url(state, &settings.kind) && left != settings.url {
+        let address = std::mem::replace(&mut settings.url, left);
+        let config = settings.config.get_or_insert_default();
+        config.entry("url").or_insert_with(|| Value::from(address));
+    }
+}
+
+/// The same for a change of an endpoint as it is now.
+pub(super) fn conceal_patch(state: &AppState, current: &EndpointSettings, patch: &mut EndpointPatch) {
+    let Some(url) = patch.url.take() else { return };
+    let mut settings = EndpointSettings {
+        url,
+        kind: patch.kind.clone().unwrap_or_else(|| current.kind.clone()),
+        config: patch.config.clone().unwrap_or_else(|| {
+            // A new address replaces the one that was moved there before.
+            current.config.clone().map(|mut config| {
+                config.remove("url");
+                config
+            })
+        }),
+        ..EndpointSettings::default()
+    };
+    conceal(state, &mut settings);
+    if has_secret_url(state, &settings.kind)
+        && settings.config.as_ref().is_some_and(|c| c.contains_key("url"))
+    {
+        patch.config = Some(settings.config);
+    }
+    patch.url = Some(settings.url);
+}
+
 /// The address as it is shown: of one that is a credential, the host.
 pub(super) fn shown_url(state: &AppState, settings: &EndpointSettings) -> String {
-    let is_secret = state.destination(&settings.kind).is_some_and(|destination| destination.secret_url);
-    if is_secret { masked_address(&settings.url) } else { settings.url.clone() }
+    if has_secret_url(state, &settings.kind) { masked_address(&settings.url) } else { settings.url.clone() }
 }
 
 /// The configuration as it is shown, without credentials.

@@ -22,7 +22,7 @@ use mainspring_schemas::{
 use serde_json::{Value, json};
 
 use super::{
-    destinations::{Given, check, shown_config, shown_url},
+    destinations::{Given, check, conceal, conceal_patch, shown_config, shown_url},
     reading::{ask, uuid},
 };
 use crate::{
@@ -203,7 +203,7 @@ pub(super) async fn create(
     let headers = clearable(&mut reader, "headers", read_headers).flatten().unwrap_or_default();
     let ordering = clearable(&mut reader, "ordering", read_ordering).flatten().unwrap_or_default();
     reader.issues.into_result(())?;
-    let settings = EndpointSettings {
+    let mut settings = EndpointSettings {
         url: url.unwrap_or_default(),
         description,
         event_types: event_types.unwrap_or_default(),
@@ -214,6 +214,7 @@ pub(super) async fn create(
         ordering,
     };
     check(&state, &settings, Given::ALL)?;
+    conceal(&state, &mut settings);
     let (view, secret) = state.engine.endpoints().create(settings, disabled).await?;
     state.acknowledge(Some(view.position));
     let mut answer = shape(&state, &view, None, 0);
@@ -259,13 +260,15 @@ pub(super) async fn update(
         headers: clearable(&mut reader, "headers", read_headers).map(Option::unwrap_or_default),
         ordering: clearable(&mut reader, "ordering", read_ordering).map(Option::unwrap_or_default),
     };
-    let patch = reader.issues.into_result(patch)?;
+    let mut patch = reader.issues.into_result(patch)?;
     let given = Given {
         kind: patch.kind.is_some(),
         url: patch.url.is_some(),
         event_types: patch.event_types.is_some(),
         config: patch.config.is_some(),
     };
+    let current = state.engine.endpoints().get(id).await?.ok_or_else(not_found)?;
+    conceal_patch(&state, &current.settings, &mut patch);
     let accept = |settings: &EndpointSettings| check(&state, settings, given);
     let updated = state.engine.endpoints().update_if(id, patch, accept).await;
     let (view, secret) = updated.map_err(of_engine)??;

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     binary,
+    erasure::files_with,
     http::{Message, Request},
     receiver::Receiver,
     server::{ADMIN, Server, Site, eventually},
@@ -273,4 +274,33 @@ async fn bk_116_aa_14_posthog_is_told_of_mirrored_membership_and_of_keys_that_be
         other.arrivals().iter().map(|a| a.request.json()["type"].as_str().unwrap().to_owned()).collect();
     assert!(types.iter().all(|name| !name.starts_with("analytics.")), "{types:?}");
     binary::assert_verified(&site.data());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ob_86_an_address_that_is_a_credential_stands_in_no_file() {
+    let (first, second) = (Receiver::start().await, Receiver::start().await);
+    let site = Site::new(&[("pro", PRO)]).with("ENABLED_DESTINATION_PRESETS", "slack");
+    let server = site.start();
+    let secret = |receiver: &Receiver, key: &str| format!("{}/services/{key}", receiver.origin());
+    let endpoint = create(&server, "slack", &secret(&first, "T0FIRSTKEY"), &["bucket.*"], Value::Null).await;
+    assert!(!endpoint.to_string().contains("FIRSTKEY"), "{endpoint}");
+    join(&server, "ada").await;
+    assert_eq!(arrived(&first, 1).await[0].first, "POST /services/T0FIRSTKEY HTTP/1.1");
+    // What was shown written back changes nothing; a new address is taken.
+    let shown = json!({"url": endpoint["url"], "config": endpoint["config"]});
+    server.send(Request::new("PATCH", &path(&endpoint)).key(ADMIN).json(&shown)).await.expect(200);
+    join(&server, "bob").await;
+    arrived(&first, 2).await;
+    let moved = json!({"url": secret(&second, "T0SECONDKEY")});
+    let answer =
+        server.send(Request::new("PATCH", &path(&endpoint)).key(ADMIN).json(&moved)).await.expect(200);
+    assert!(!answer.to_string().contains("SECONDKEY"), "{answer}");
+    join(&server, "cara").await;
+    assert_eq!(arrived(&second, 1).await[0].first, "POST /services/T0SECONDKEY HTTP/1.1");
+    server.stop();
+    for key in ["T0FIRSTKEY", "T0SECONDKEY"] {
+        let mut found = Vec::new();
+        files_with(&site.data(), key, &mut found);
+        assert_eq!(found, Vec::<String>::new());
+    }
 }

@@ -30,7 +30,7 @@ const ADA: [&str; 7] = [
 const CHARLES: [&str; 2] = ["charles-babbage-1791", "charles@analytical.example"];
 
 /// The files below a directory that contain a text, as UTF-8 or as UTF-16.
-fn files_with(directory: &Path, needle: &str, found: &mut Vec<String>) {
+pub fn files_with(directory: &Path, needle: &str, found: &mut Vec<String>) {
     let wide: Vec<u8> = needle.encode_utf16().flat_map(u16::to_le_bytes).collect();
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
