@@ -6,7 +6,7 @@ use mainspring_schemas::{
     event::contact::{BucketEntered, BucketLeft},
     outbound_event::{BucketTransition, ContactDeleted},
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::error::Result;
 
@@ -32,16 +32,12 @@ pub fn envelope<D: Serialize>(
     serde_json::to_vec(&Envelope { id: &id, r#type: outbound_type, timestamp, data })
 }
 
-/// The envelope of a `contact.deleted` that is told after the person was erased: same message, same instant.
-pub(super) fn parting(message: MessageId, contact: ContactId, body: &[u8]) -> Result<Vec<u8>> {
-    #[derive(Deserialize)]
-    struct Told {
-        timestamp: Timestamp,
-    }
-    let Told { timestamp } = serde_json::from_slice(body)?;
+/// The envelope of a `contact.deleted` that is told after the person was erased. It rests on nothing that was sealed,
+/// so that a rebuild without the contact's key makes the same one.
+pub(super) fn parting(message: MessageId, contact: ContactId, at: Timestamp) -> Result<Vec<u8>> {
     let reason = Some("erased".into());
     let data = ContactDeleted { id: contact, external_id: None, email: None, reason };
-    Ok(envelope(message, CONTACT_DELETED, timestamp, &data)?)
+    Ok(envelope(message, CONTACT_DELETED, at, &data)?)
 }
 
 /// The envelope of an announced join.

@@ -194,16 +194,16 @@ pub(super) fn erase(
 /// withdrawn (OB-163), and is about nobody any more.
 fn partings(connection: &Connection, contact: ContactId) -> Result<Vec<(u64, Vec<u8>)>> {
     let mut statement = connection.prepare_cached(
-        "SELECT d.seq, d.message, b.body FROM deliveries d JOIN delivery_bodies b ON b.seq = d.seq
-         WHERE d.contact = ?1 AND d.status = 'pending' AND d.event_type = 'contact.deleted'",
+        "SELECT seq, message, created_at FROM deliveries
+         WHERE contact = ?1 AND status = 'pending' AND event_type = 'contact.deleted'",
     )?;
     let found = statement.query_map([contact.0.as_bytes()], |row| {
-        Ok((count(row, 0)?, MessageId(id(row, 1)?), row.get::<_, Vec<u8>>(2)?))
+        Ok((count(row, 0)?, MessageId(id(row, 1)?), instant(row, 2)?))
     })?;
     let mut partings = Vec::new();
     for row in found {
-        let (seq, message, body) = row?;
-        partings.push((seq, envelope::parting(message, contact, &body)?));
+        let (seq, message, at) = row?;
+        partings.push((seq, envelope::parting(message, contact, at)?));
     }
     Ok(partings)
 }

@@ -81,20 +81,22 @@ impl History {
             return;
         }
         let (source, contact) = told[usize::from(pick) % told.len()];
+        let outbound_type = if pick % 4 == 3 { "contact.deleted" } else { "contact.updated" };
         let event = Recovered {
             at: self.now(),
             recovery: RecoveryId(Uuid::from_u128(1)),
             source,
-            event_type: "contact.updated".to_owned(),
+            event_type: outbound_type.to_owned(),
             contact: Some(contact),
             body: format!("{{\"about\":\"{contact}\"}}"),
         };
         self.tell(endpoint, &DeliveryEvent::Recovered(event));
-        let id = DeliveryId::of(&MessageId::of(source, "contact.updated"), endpoint);
+        let id = DeliveryId::of(&MessageId::of(source, outbound_type), endpoint);
         if self.is_gone(endpoint) || self.deliveries.contains_key(&id) {
             return;
         }
         let mut model = ModelDelivery::new(endpoint, Some(contact), self.now());
+        model.parting = outbound_type == "contact.deleted";
         if self.erased.contains(&contact) {
             model.status = "discarded";
         }
