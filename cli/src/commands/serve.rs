@@ -203,6 +203,8 @@ async fn serve(
         // Deliveries to everybody else matter more (OB-233).
         tracing::error!(%error, "the endpoint of ENABLE_POSTHOG_DESTINATION could not be made");
     }
+    // The first request already finds what was made here.
+    system.settled().await?;
     if settings.admin_key.is_none() && system.engine.keys().list(false).len() <= 1 {
         let advice =
             "`mainspring keys create --name admin --scopes full-admin` makes one while the server is stopped";
