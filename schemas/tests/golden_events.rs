@@ -388,7 +388,7 @@ fn unhex(text: &str) -> Vec<u8> {
 
 fn golden(event_type: &str, version: u16) -> PathBuf {
     let name = format!("{event_type}.v{version}.hex");
-    [env!("CARGO_MANIFEST_DIR"), "tests", "golden", &name].iter().collect()
+    ["tests", "golden", &name].iter().collect()
 }
 
 #[test]

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 fn vector(file: &str) -> Value {
-    let path = format!("{}/../tests/vectors/outbound/{file}", env!("CARGO_MANIFEST_DIR"));
+    let path = format!("../tests/vectors/outbound/{file}");
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 

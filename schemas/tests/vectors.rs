@@ -10,7 +10,7 @@ use mainspring_schemas::{
 use serde_json::Value;
 
 fn vectors(name: &str) -> Value {
-    let path = format!("{}/../tests/vectors/identity/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    let path = format!("../tests/vectors/identity/{name}.json");
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 

@@ -125,7 +125,7 @@ fn ob_42_each_announcement_tells_the_contact_as_of_its_own_change() {
 }
 
 fn vector(outbound_type: &str) -> Value {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors/outbound/payloads.json");
+    let path = "../tests/vectors/outbound/payloads.json";
     let vectors: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     let mut cases = vectors["cases"].as_array().unwrap().iter();
     cases.find(|case| case["type"] == outbound_type).unwrap()["envelope"]["data"].clone()

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 /// A file of vectors.
 fn vectors(file: &str) -> Value {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/vectors/webhook-sources");
+    let folder = Path::new("../tests/vectors/webhook-sources");
     serde_json::from_str(&std::fs::read_to_string(folder.join(file)).unwrap()).unwrap()
 }
 

@@ -240,7 +240,7 @@ fn ob_261_a_destination_in_code_takes_the_place_of_a_preset() {
 }
 
 fn example() -> Registry {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/destinations/crm.yaml");
+    let path = "../examples/destinations/crm.yaml";
     let (definitions, issues) = assemble([(path.to_owned(), std::fs::read_to_string(path).unwrap())]);
     assert!(issues.is_empty(), "{issues:?}");
     let mut registry = Registry::default();

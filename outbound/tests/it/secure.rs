@@ -23,7 +23,7 @@ use rustls::{
 use crate::client::Names;
 
 fn file(name: &str) -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "tests/it/certificates", name].iter().collect()
+    ["tests/it/certificates", name].iter().collect()
 }
 
 /// A receiver with the certificate of `hooks.example.com` that answers 200 to everything.

@@ -15,7 +15,7 @@ use mainspring_schemas::{Timestamp, event::delivery::AttemptResult};
 use serde_json::Value;
 
 pub fn vectors(file: &str) -> Value {
-    let path = format!("{}/../tests/vectors/outbound/{file}.json", env!("CARGO_MANIFEST_DIR"));
+    let path = format!("../tests/vectors/outbound/{file}.json");
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 

@@ -12,7 +12,7 @@ use crate::binary;
 const UNTIL: &str = "1997-10-01T00:00:00Z";
 
 fn project(place: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(place)
+    Path::new("..").join(place)
 }
 
 /// The output of a command that must succeed.

@@ -38,7 +38,6 @@ fn build() -> PathBuf {
     let output = cargo
         .args(["build", "-p", "mainspring", "--bin", "mainspring", "--message-format=json", "--profile"])
         .arg(profile())
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()
