@@ -124,6 +124,17 @@ pub struct Page {
     pub next_retry: Option<Timestamp>,
 }
 
+/// What happened a moment ago, each list in the order of the log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fresh {
+    /// Deliveries that came to be.
+    pub deliveries: Vec<QueuedDelivery>,
+    /// Endpoints with further new deliveries, up to these positions: the queue shows them when it is past those.
+    pub missed: Vec<(EndpointId, Position)>,
+    /// Contacts that were erased, and where the log says so: what is pending about them may be ended or rewritten (OB-163).
+    pub erased: Vec<(ContactId, Position)>,
+}
+
 /// The pending deliveries, as a projection of the log knows them (OB-64).
 ///
 /// It may lag the log: the worker remembers every outcome it recorded until [`position`](Self::position) has passed
@@ -144,8 +155,20 @@ pub trait DeliveryQueue: Send + Sync + 'static {
     /// The position up to which rows reflect the log, and its advances.
     fn position(&self) -> watch::Receiver<Position>;
 
-    /// Endpoints with at least one pending delivery whose row was inserted or changed after `since`; with `None`, all
-    /// endpoints with a pending delivery. May name more than that, never less.
+    /// What came to be since the last call, perhaps before the queue shows it; never ready if there is nothing. Every
+    /// delivery that the queue shows after a worker started, and did not show then, is either told of here, in the order
+    /// of the log for each endpoint, or its endpoint is named by
+    /// [`endpoints_changed`](Self::endpoints_changed). The latter is what the default relies on.
+    ///
+    /// # Cancel safety
+    /// Nothing is taken before the future is ready.
+    async fn fresh(&self) -> Fresh {
+        std::future::pending().await
+    }
+
+    /// Endpoints with at least one pending delivery whose row was inserted or changed after `since`, but for rows that
+    /// [`fresh`](Self::fresh) tells of; with `None`, all endpoints with a pending delivery. May name more than that, never
+    /// less.
     async fn endpoints_changed(&self, since: Option<Position>) -> Result<Vec<EndpointId>, PortError>;
 
     /// Pending deliveries of one endpoint with no attempt so far and never requeued, by (position, id), at most `limit`.

@@ -344,7 +344,7 @@ fn main() {
     log.show(most);
     let read_models = ReadModels::open(dir.path()).unwrap();
     let began = Instant::now();
-    let runner = Runner::start(dynamic.clone(), read_models.clone()).unwrap();
+    let runner = Runner::start(dynamic.clone(), read_models.clone(), None).unwrap();
     let patience = Duration::from_secs(600);
     assert!(runtime.block_on(read_models.wait_for(most as Position, patience)));
     println!("runner, catching up      {:>10.0} records/s", per_second(most, began.elapsed()));

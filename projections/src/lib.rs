@@ -13,6 +13,7 @@
 //! What holds: rows and checkpoints commit together (invariant 4); a gap in positions or stream versions is refused
 //! (C3); everything here can be deleted and comes back equal (invariant 1, C4); nothing here calls out (C5).
 
+mod backlog;
 pub mod bucket_statistics;
 pub mod contacts;
 mod database;
@@ -20,6 +21,7 @@ pub mod delivery_queue;
 mod digest;
 mod error;
 mod fact;
+mod hand_over;
 pub mod memberships;
 mod missed;
 mod page;
@@ -29,6 +31,7 @@ mod read_models;
 mod rebuild;
 mod runner;
 mod shadow;
+mod step;
 mod value;
 mod verify;
 mod writer;
@@ -44,6 +47,7 @@ pub use delivery_queue::{
 };
 pub use digest::{TableDigest, digest};
 pub use error::ProjectionError;
+pub use hand_over::{Fresh, HandOver};
 pub use memberships::{
     MemberCounts, MemberCursor, MemberFilter, MemberPage, PageError, PageSize, Stay, StayStatus,
 };

@@ -1,4 +1,5 @@
-//! The thread that follows the log.
+//! The threads that follow the log: one reads, decodes and hands new deliveries over, the other writes the tables. So
+//! nobody who sends waits for a commit.
 
 use std::{
     sync::{
@@ -14,17 +15,24 @@ use rusqlite::Connection;
 use tokio::sync::Notify;
 
 use crate::{
+    backlog::Backlog,
     database,
+    delivery_queue::FanOut,
     error::{ProjectionError, Result},
-    fact::Fact,
+    hand_over::HandOver,
     projection::Projection,
     read_models::ReadModels,
     rebuild::{furthest, rebuild_some},
+    step::Step,
     writer::Writer,
 };
 
-/// Most records of one transaction. Below that a batch is whatever has become durable meanwhile: nothing waits.
+/// About how many records one transaction has at most. Below that a batch is whatever has become durable meanwhile:
+/// nothing waits.
 const BATCH: usize = 8192;
+
+/// Records that are read and decoded at a time.
+const CHUNK: usize = 1024;
 
 /// Pause before a write that the database refused is tried again, and between looks at a log that says nothing.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -66,14 +74,19 @@ struct Signal {
 }
 
 impl Runner {
-    /// Starts the thread.
+    /// Starts the threads. New deliveries go to `hand_over` before the read models show them, if it is given.
     ///
     /// # Errors
     /// If the read models cannot be opened for writing, or no thread can be started.
-    pub fn start(log: Arc<dyn EventLog>, read_models: ReadModels) -> Result<Self> {
+    pub fn start(
+        log: Arc<dyn EventLog>,
+        read_models: ReadModels,
+        hand_over: Option<HandOver>,
+    ) -> Result<Self> {
         let connection = database::open_live(&database::path(read_models.dir()))?;
         let signal = Arc::new(Signal::default());
-        let worker = Worker { log, read_models, connection, signal: Arc::clone(&signal), scrub_due: true };
+        let worker =
+            Worker { log, read_models, hand_over, connection, signal: Arc::clone(&signal), scrub_due: true };
         let thread = std::thread::Builder::new()
             .name("read-models".to_owned())
             .spawn(move || worker.run())
@@ -81,7 +94,7 @@ impl Runner {
         Ok(Self { signal, thread: Some(thread) })
     }
 
-    /// Tells the thread to stop after the batch it is at, and waits for it.
+    /// Tells the threads to stop after the batch they are at, and waits for them.
     pub fn stop(mut self) {
         self.halt();
     }
@@ -104,6 +117,7 @@ impl Drop for Runner {
 struct Worker {
     log: Arc<dyn EventLog>,
     read_models: ReadModels,
+    hand_over: Option<HandOver>,
     connection: Connection,
     signal: Arc<Signal>,
     /// Something was erased since the write-ahead log was emptied; at the start that is not known.
@@ -127,10 +141,6 @@ impl Worker {
     }
 
     fn follow(&mut self) -> Result<()> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .build()
-            .map_err(ProjectionError::io("runtime"))?;
         let position = furthest(&self.connection)?;
         let end = self.log.durable_end();
         if position > end {
@@ -138,38 +148,53 @@ impl Worker {
         }
         self.bring_up_laggards()?;
         let mut writer = Writer::load(&self.connection, &Projection::ALL, position)?;
+        let reader = Reader {
+            log: Arc::clone(&self.log),
+            signal: Arc::clone(&self.signal),
+            hand_over: self.hand_over.clone(),
+            fan_out: FanOut::load(&self.connection)?,
+            next: position,
+        };
         self.read_models.publish(position);
         self.read_models.set_status(RunnerStatus::Following);
-        while !self.stopping() {
-            let records = runtime.block_on(self.log.read_all(writer.next(), BATCH))?;
-            if records.is_empty() {
-                self.scrub();
-                let news = self.pause_or(self.log.wait_past(writer.next()), writer.next());
-                let patience = if self.scrub_due { PAUSE } else { Duration::MAX };
-                let _ = runtime.block_on(async { tokio::time::timeout(patience, news).await });
-                continue;
+        let backlog = Backlog::default();
+        std::thread::scope(|scope| {
+            std::thread::Builder::new()
+                .name("read-models-decode".to_owned())
+                .spawn_scoped(scope, || reader.run(&backlog))
+                .map_err(ProjectionError::io("thread"))?;
+            let signal = Arc::clone(&self.signal);
+            // The reader may wait for room or for the log.
+            let _waking = Waking(&signal);
+            let _closing = backlog.close_at_end();
+            self.write_all(&mut writer, &backlog)
+        })
+    }
+
+    fn write_all(&mut self, writer: &mut Writer, backlog: &Backlog) -> Result<()> {
+        loop {
+            let patience = if self.scrub_due { PAUSE } else { Duration::MAX };
+            let steps = backlog.take(BATCH, patience)?;
+            if self.stopping() {
+                return Ok(());
             }
-            let facts: Vec<Fact> = records.into_iter().map(Fact::of).collect::<Result<_>>()?;
-            self.write(&runtime, &mut writer, &facts)?;
+            match steps.ok_or(ProjectionError::WorkerLost)? {
+                steps if steps.is_empty() => self.scrub(),
+                steps => self.write(backlog, writer, &steps)?,
+            }
         }
-        Ok(())
     }
 
     /// Writes a batch; waits out a database that refuses.
-    fn write(
-        &mut self,
-        runtime: &tokio::runtime::Runtime,
-        writer: &mut Writer,
-        facts: &[Fact],
-    ) -> Result<()> {
+    fn write(&mut self, backlog: &Backlog, writer: &mut Writer, steps: &[Step]) -> Result<()> {
         let position = writer.next();
         loop {
-            match writer.commit(&self.connection, facts) {
+            match writer.commit(&self.connection, steps) {
                 Ok(()) => {
                     if self.read_models.status() != RunnerStatus::Following {
                         self.read_models.set_status(RunnerStatus::Following);
                     }
-                    if facts.iter().any(Fact::erases) {
+                    if steps.iter().any(|step| step.fact.erases()) {
                         self.scrub_due = true;
                         self.scrub();
                     }
@@ -179,7 +204,7 @@ impl Worker {
                 Err(ProjectionError::Sqlite(error)) if passes(&error) => {
                     tracing::warn!(%error, position, "the read models cannot be written, trying again");
                     self.read_models.set_status(RunnerStatus::Retrying(error.to_string()));
-                    runtime.block_on(self.pause_or(std::future::pending(), Position::MAX));
+                    backlog.pause(PAUSE);
                     if self.stopping() {
                         return Err(ProjectionError::Interrupted);
                     }
@@ -199,23 +224,6 @@ impl Worker {
                     tracing::warn!(%error, "erased rows are still in the write-ahead log, trying again")
                 }
             }
-        }
-    }
-
-    /// Waits for `event`, for a pause or for the signal to stop. A log that is closed answers at once and for ever;
-    /// looking at it then and again is cheap.
-    async fn pause_or(&self, event: impl Future<Output = ()>, next: Position) {
-        tokio::select! {
-            () = event => {
-                if self.log.durable_end() <= next {
-                    tokio::select! {
-                        () = tokio::time::sleep(PAUSE) => {}
-                        () = self.signal.wake.notified() => {}
-                    }
-                }
-            }
-            () = tokio::time::sleep(PAUSE), if next == Position::MAX => {}
-            () = self.signal.wake.notified() => {}
         }
     }
 
@@ -239,6 +247,73 @@ impl Worker {
             read_models.set_status(RunnerStatus::Rebuilding { records, total });
         })?;
         Ok(())
+    }
+}
+
+/// Wakes the reader when it is dropped.
+struct Waking<'a>(&'a Signal);
+
+impl Drop for Waking<'_> {
+    fn drop(&mut self) {
+        self.0.stop.store(true, Ordering::Relaxed);
+        self.0.wake.notify_one();
+    }
+}
+
+/// Reads the log ahead of the one who writes.
+struct Reader {
+    log: Arc<dyn EventLog>,
+    signal: Arc<Signal>,
+    hand_over: Option<HandOver>,
+    fan_out: FanOut,
+    next: Position,
+}
+
+impl Reader {
+    fn run(mut self, backlog: &Backlog) {
+        let _closing = backlog.close_at_end();
+        if let Err(error) = self.read_all(backlog) {
+            backlog.push(Err(error));
+        }
+    }
+
+    fn read_all(&mut self, backlog: &Backlog) -> Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .map_err(ProjectionError::io("runtime"))?;
+        while !self.signal.stop.load(Ordering::Relaxed) {
+            let records = runtime.block_on(self.log.read_all(self.next, CHUNK))?;
+            if records.is_empty() {
+                runtime.block_on(self.wait());
+                continue;
+            }
+            let steps = Step::all(records, &mut self.fan_out)?;
+            self.next = steps.last().map_or(self.next, |step| step.fact.position() + 1);
+            if let Some(hand_over) = &self.hand_over {
+                hand_over.give(&steps);
+            }
+            if !backlog.push(Ok(steps)) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for the log to grow, or for the signal to stop. A log that is closed answers at once and for ever; looking at
+    /// it then and again is cheap.
+    async fn wait(&self) {
+        tokio::select! {
+            () = self.log.wait_past(self.next) => {
+                if self.log.durable_end() <= self.next {
+                    tokio::select! {
+                        () = tokio::time::sleep(PAUSE) => {}
+                        () = self.signal.wake.notified() => {}
+                    }
+                }
+            }
+            () = self.signal.wake.notified() => {}
+        }
     }
 }
 

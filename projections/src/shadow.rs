@@ -17,9 +17,10 @@ use mainspring_eventlog::{EventLog, Position};
 
 use crate::{
     database,
+    delivery_queue::FanOut,
     error::{ProjectionError, Result},
-    fact::Fact,
     projection::Projection,
+    step::Step,
     writer::Writer,
 };
 
@@ -93,8 +94,8 @@ pub(crate) fn replay(task: &Replay<'_>, progress: &mut dyn FnMut(Progress)) -> R
             .map_err(ProjectionError::io(task.path))?;
         connection.execute_batch("BEGIN")?;
         while writer.next() < task.until {
-            for fact in receive(&receiver)? {
-                writer.take(&connection, &fact)?;
+            for step in receive(&receiver)? {
+                writer.take(&connection, &step)?;
             }
             if task.stop.load(Ordering::Relaxed) {
                 return Err(ProjectionError::Interrupted);
@@ -117,29 +118,31 @@ pub(crate) fn replay(task: &Replay<'_>, progress: &mut dyn FnMut(Progress)) -> R
     Ok(())
 }
 
-fn receive(receiver: &Receiver<Result<Vec<Fact>>>) -> Result<Vec<Fact>> {
+fn receive(receiver: &Receiver<Result<Vec<Step>>>) -> Result<Vec<Step>> {
     receiver.recv().unwrap_or(Err(ProjectionError::WorkerLost))
 }
 
 /// Reads and decodes everything below `until`; ends early if nobody listens any more.
-fn decode(log: &dyn EventLog, until: Position, sender: &SyncSender<Result<Vec<Fact>>>) {
+fn decode(log: &dyn EventLog, until: Position, sender: &SyncSender<Result<Vec<Step>>>) {
     let mut next = 0;
+    let mut fan_out = FanOut::default();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_time().build() {
         Ok(runtime) => runtime,
         Err(source) => return drop(sender.send(Err(ProjectionError::io("runtime")(source)))),
     };
     while next < until {
-        let facts =
+        let steps =
             runtime.block_on(log.read_all(next, CHUNK)).map_err(ProjectionError::from).and_then(|records| {
                 if records.is_empty() {
                     return Err(ProjectionError::Ahead { position: until, end: next });
                 }
-                let below = records.into_iter().filter(|record| record.position < until);
-                below.map(Fact::of).collect::<Result<Vec<Fact>>>()
+                let below = records.into_iter().filter(|record| record.position < until).collect();
+                Step::all(below, &mut fan_out)
             });
-        let failed = facts.is_err();
-        next = facts.as_ref().ok().and_then(|facts| facts.last()).map_or(until, |fact| fact.position() + 1);
-        if sender.send(facts).is_err() || failed {
+        let failed = steps.is_err();
+        next =
+            steps.as_ref().ok().and_then(|steps| steps.last()).map_or(until, |step| step.fact.position() + 1);
+        if sender.send(steps).is_err() || failed {
             return;
         }
     }

@@ -8,9 +8,9 @@ use crate::{
     database::set_checkpoint,
     delivery_queue,
     error::{ProjectionError, Result},
-    fact::Fact,
     memberships::{self, project::StayFact},
     projection::Projection,
+    step::Step,
 };
 
 /// The units of work of the projections that are written. After an error it must be dropped and the transaction
@@ -50,7 +50,8 @@ impl Writer {
     }
 
     /// Hands one record to every projection.
-    pub fn take(&mut self, connection: &Connection, fact: &Fact) -> Result<()> {
+    pub fn take(&mut self, connection: &Connection, step: &Step) -> Result<()> {
+        let fact = &step.fact;
         if fact.position() != self.next {
             return Err(ProjectionError::PositionGap { expected: self.next, found: fact.position() });
         }
@@ -66,7 +67,7 @@ impl Writer {
         }
         self.stays.clear();
         if let Some(queue) = &mut self.queue {
-            queue.take(connection, fact)?;
+            queue.take(connection, step)?;
         }
         self.next += 1;
         Ok(())
@@ -97,11 +98,11 @@ impl Writer {
     }
 
     /// Writes a batch with its checkpoints in one transaction (invariant 4). After an error nothing of it is stored.
-    pub fn commit(&mut self, connection: &Connection, facts: &[Fact]) -> Result<()> {
+    pub fn commit(&mut self, connection: &Connection, steps: &[Step]) -> Result<()> {
         connection.execute_batch("BEGIN IMMEDIATE")?;
-        let written = facts
+        let written = steps
             .iter()
-            .try_for_each(|fact| self.take(connection, fact))
+            .try_for_each(|step| self.take(connection, step))
             .and_then(|()| self.flush(connection))
             .and_then(|()| Ok(connection.execute_batch("COMMIT")?));
         if written.is_err() && !connection.is_autocommit() {

@@ -3,14 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use compact_str::CompactString;
 use mainspring_actors::{Engine, api::EngineError, entropy::Entropy};
 use mainspring_outbound::ports::{
-    Clock, DeliveryQueue, DisableReason, Endpoint, Endpoints, FirstAfter, HeldDelivery, OutcomeLog, Page,
-    PageQuery, PortError, Position, QueuedDelivery, Random, RetryAfter, Standing, Wanted,
+    Clock, DeliveryQueue, DisableReason, Endpoint, Endpoints, FirstAfter, Fresh, HeldDelivery, OutcomeLog,
+    Page, PageQuery, PortError, Position, QueuedDelivery, Random, RetryAfter, Standing, Wanted,
 };
-use mainspring_projections::{DueDelivery, FirstAttempts, ProjectionError, ReadModels};
+use mainspring_projections::{DueDelivery, FirstAttempts, HandOver, ProjectionError, ReadModels};
 use mainspring_schemas::{ContactId, DeliveryId, EndpointId, Timestamp, event::delivery::Attempted};
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -18,16 +17,21 @@ use tokio::sync::watch;
 /// Changes of endpoints are told at most this often.
 const PACE: Duration = Duration::from_millis(20);
 
-/// The delivery queue of the read models.
+/// The delivery queue of the read models, and what comes before they show it.
 #[derive(Clone, Debug)]
-pub struct Queue(pub ReadModels);
+pub struct Queue {
+    /// The read models.
+    pub models: ReadModels,
+    /// New deliveries.
+    pub hand_over: HandOver,
+}
 
 impl Queue {
     async fn ask<T: Send + 'static>(
         &self,
         question: impl FnOnce(&ReadModels) -> Result<T, ProjectionError> + Send + 'static,
     ) -> Result<T, PortError> {
-        let models = self.0.clone();
+        let models = self.models.clone();
         tokio::task::spawn_blocking(move || question(&models))
             .await
             .map_err(PortError::new)?
@@ -51,7 +55,7 @@ fn queued(due: DueDelivery) -> QueuedDelivery {
         message: due.message,
         event_type: CompactString::from(due.event_type),
         contact: due.contact,
-        body: Bytes::from(due.body),
+        body: due.body,
         attempts: due.attempts,
         schedule_attempts: due.schedule_attempts,
         requeues: due.requeues,
@@ -62,7 +66,16 @@ fn queued(due: DueDelivery) -> QueuedDelivery {
 #[async_trait]
 impl DeliveryQueue for Queue {
     fn position(&self) -> watch::Receiver<Position> {
-        self.0.changed()
+        self.models.changed()
+    }
+
+    async fn fresh(&self) -> Fresh {
+        let fresh = self.hand_over.next().await;
+        Fresh {
+            deliveries: fresh.deliveries.into_iter().map(queued).collect(),
+            missed: fresh.missed.into_iter().collect(),
+            erased: fresh.erased,
+        }
     }
 
     async fn endpoints_changed(&self, since: Option<Position>) -> Result<Vec<EndpointId>, PortError> {

@@ -10,7 +10,7 @@ use mainspring_outbound::{
     settings::Settings,
     worker::{Handle, Ports, Stopped, Worker},
 };
-use mainspring_projections::ReadModels;
+use mainspring_projections::{HandOver, ReadModels};
 use tokio::sync::oneshot;
 
 use super::delivery::{EngineClock, Jitter, LiveEndpoints, Outcomes, Queue};
@@ -22,10 +22,11 @@ pub struct Outbound {
 }
 
 impl Outbound {
-    /// Starts the worker. The read models must have caught up with the log.
+    /// Starts the worker. The read models must have caught up with the log; `hand_over` is that of their runner.
     pub fn start(
         engine: Engine,
         models: ReadModels,
+        hand_over: HandOver,
         settings: Settings,
         destinations: Arc<Registry>,
     ) -> anyhow::Result<Self> {
@@ -36,7 +37,7 @@ impl Outbound {
         let work = move || {
             runtime.block_on(async {
                 let ports = Ports {
-                    queue: Arc::new(Queue(models.clone())),
+                    queue: Arc::new(Queue { models: models.clone(), hand_over }),
                     endpoints: Arc::new(LiveEndpoints::new(engine.clone(), &models)),
                     log: Arc::new(Outcomes(engine.clone())),
                     destinations,

@@ -12,7 +12,7 @@ use mainspring_eventlog::{
     embedded::{EmbeddedLog, SqliteSnapshots},
 };
 use mainspring_outbound::{destination::Registry, settings::Settings};
-use mainspring_projections::{ReadModels, Runner, RunnerStatus};
+use mainspring_projections::{HandOver, ReadModels, Runner, RunnerStatus};
 use mainspring_schemas::definition::BucketDefinition;
 
 use super::{
@@ -97,7 +97,9 @@ impl System {
         let snapshots = SqliteSnapshots::open(options.data.snapshots())?;
         let read_models =
             ReadModels::open(&options.data.read_models()).context("the read models cannot be opened")?;
-        let runner = Runner::start(Arc::clone(&shared_log), read_models.clone())?;
+        let hand_over = HandOver::default();
+        let taken_over = options.outbound.is_some().then(|| hand_over.clone());
+        let runner = Runner::start(Arc::clone(&shared_log), read_models.clone(), taken_over)?;
         let began = Instant::now();
         caught_up(&log, &read_models).await?;
         tracing::info!(took = ?began.elapsed(), "read models caught up");
@@ -121,9 +123,9 @@ impl System {
         });
         let housekeeping = housekeeping.transpose().context("recoveries cannot go on")?;
         let destinations = options.destinations;
-        let outbound = options
-            .outbound
-            .map(|settings| Outbound::start(engine.clone(), read_models.clone(), settings, destinations));
+        let outbound = options.outbound.map(|settings| {
+            Outbound::start(engine.clone(), read_models.clone(), hand_over, settings, destinations)
+        });
         let outbound = outbound.transpose().context("the outbound worker cannot start")?;
         Ok(Self { engine, read_models, log, snapshots, runner, outbound, housekeeping, _data: options.data })
     }

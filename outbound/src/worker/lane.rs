@@ -132,6 +132,13 @@ impl Lane {
         }
     }
 
+    /// A lane that is to be read at once.
+    pub(super) fn marked() -> Self {
+        let mut lane = Self::new();
+        lane.mark();
+        lane
+    }
+
     /// The queue may hold something new.
     pub(super) fn mark(&mut self) {
         self.reading.mark();
@@ -166,11 +173,41 @@ impl Lane {
         }
     }
 
+    /// A delivery came to be: it is taken if it comes next, otherwise the queue has it.
+    pub(super) fn arrived(&mut self, delivery: QueuedDelivery) {
+        let takes = self.gate == Gate::Open;
+        if let Some(next) = self.reading.offer(delivery, takes, self.buffered())
+            && self.claims.insert(next.id)
+        {
+            self.first.push_back(next);
+        }
+    }
+
+    /// Deliveries up to a position are to be found in the queue.
+    pub(super) fn missed(&mut self, position: Position) {
+        self.reading.miss(position);
+    }
+
+    /// Somebody was erased: what is held about them is to be read again as the queue has it then (OB-163).
+    pub(super) fn erased(&mut self, contact: ContactId, position: Position) {
+        let about = |delivery: &QueuedDelivery| delivery.contact == Some(contact);
+        let held = self.first.iter().chain(&self.retries).any(about) || self.reading.any_ahead(about);
+        if held || self.reading.under_way {
+            self.put_back();
+            self.reading.start_over_after(position);
+        }
+    }
+
     fn put_back(&mut self) {
         for delivery in self.first.drain(..).chain(self.retries.drain(..)) {
             self.claims.remove(&delivery.id);
         }
         self.reading.start_over();
+        let newest = self.recorded.iter().map(|Reverse((recorded, _))| *recorded).max();
+        if let Some(newest) = newest.filter(|_| self.gate == Gate::Ordered) {
+            // A delivery that has ended would pass for the first one of its contact, and nothing would come after it.
+            self.reading.start_over_after(newest.saturating_sub(1));
+        }
     }
 
     fn buffered(&self) -> usize {
@@ -190,6 +227,9 @@ impl Lane {
         if self.gate == Gate::Closed || self.health.is_throttled(now) {
             return None;
         }
+        if self.reading.can_read_missed(position) {
+            self.mark();
+        }
         let plan = self.reading.plan(self.gate.wanted(), self.buffered(), now, position)?;
         Some(Plan { standing: !self.standing_known, ..plan })
     }
@@ -205,11 +245,11 @@ impl Lane {
         if !begun_like_this || self.gate == Gate::Closed {
             return self.mark();
         }
-        self.reading.advance(plan, &rows);
+        let ahead = self.reading.advance(plan, &rows);
         self.expect_retry(rows.next_retry);
         let (first, retries): (Vec<_>, Vec<_>) =
             rows.next_of_freed.into_iter().partition(|delivery| delivery.attempts + delivery.requeues == 0);
-        for delivery in rows.first.into_iter().chain(first) {
+        for delivery in rows.first.into_iter().chain(first).chain(ahead) {
             if self.claims.insert(delivery.id) {
                 self.first.push_back(delivery);
             }
@@ -380,7 +420,7 @@ impl Lane {
 
     /// Whether it is to be looked at when the queue gets further, even if nothing of it changed.
     pub(super) fn waits_for_queue(&self) -> bool {
-        self.reading.has_freed()
+        self.gate != Gate::Closed && self.reading.waits_for_queue()
     }
 
     /// When to look at it again though nothing happens.

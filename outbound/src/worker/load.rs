@@ -5,7 +5,9 @@ use std::{sync::Arc, time::Duration};
 use mainspring_schemas::{ContactId, EndpointId, Timestamp};
 
 use super::{Ports, scheduler::Message, statistics::Statistics};
-use crate::ports::{FirstAfter, PageQuery, PortError, QueuedDelivery, RetryAfter, Standing, Wanted};
+use crate::ports::{
+    FirstAfter, PageQuery, PortError, Position, QueuedDelivery, RetryAfter, Standing, Wanted,
+};
 
 /// Pause after the queue could not be read.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -22,6 +24,10 @@ pub(super) struct Plan {
     pub freed: Vec<ContactId>,
     /// Whether to ask how the endpoint stands.
     pub standing: bool,
+    /// The queue shows at least what the log says below this.
+    pub shown: Position,
+    /// Which start of reading this belongs to.
+    pub generation: u64,
 }
 
 /// What was read.

@@ -1,6 +1,7 @@
 //! Drives deliveries from the queue to their outcomes.
 //!
-//! One task owns all state: the `Scheduler`. Everything that takes time (reading the queue, an attempt, recording
+//! One task owns all state: the `Scheduler`. New deliveries come to it directly, as soon as their cause is durable, and from
+//! the queue when there are more than a lane wants to hold, after a restart, and for everything else. Everything that takes time (reading the queue, an attempt, recording
 //! its outcome) is a future that ends in a `Message` to it. Each endpoint has a `Lane`; lanes take turns at the
 //! `Slots`. Retries wait in the queue, not in memory; a lane knows only the instant of its next one.
 //!
@@ -10,6 +11,7 @@
 //! flight, which is what at-least-once requires (OB-130).
 
 mod alert;
+mod arrivals;
 mod attempt;
 mod hold;
 mod lane;

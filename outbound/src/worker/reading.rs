@@ -1,13 +1,21 @@
 //! How far the queue has been read for one lane, and how much to read next.
 
+use std::collections::VecDeque;
+
 use mainspring_schemas::{ContactId, Timestamp};
 
-use super::load::{Plan, Rows};
+use super::{
+    arrivals::Arrivals,
+    load::{Plan, Rows},
+};
 use crate::ports::{FirstAfter, Position, QueuedDelivery, RetryAfter, Wanted};
 
 /// Rows read at once: a lane that empties a page within a second gets a bigger one, another a smaller one, so that
 /// the bodies of a thousand hanging endpoints do not fill the memory.
 const PAGE: std::ops::RangeInclusive<usize> = 16..=512;
+
+/// How many pages of deliveries a lane holds that came directly.
+const PAGES_AHEAD: usize = 4;
 
 /// What has been read, and what may be left.
 #[derive(Debug)]
@@ -20,6 +28,11 @@ pub(super) struct Reading {
     changed: bool,
     first_after: Option<FirstAfter>,
     retry_after: Option<RetryAfter>,
+    arrivals: Arrivals,
+    /// Until the queue shows the record at this position, what it shows is not to be acted on.
+    not_before: Option<Position>,
+    /// How often it started over: what was asked for before does not count.
+    generation: u64,
     page: usize,
     page_was_full: bool,
     began: Timestamp,
@@ -35,6 +48,9 @@ impl Reading {
             changed: false,
             first_after: None,
             retry_after: None,
+            arrivals: Arrivals::default(),
+            not_before: None,
+            generation: 0,
             page: *PAGE.start(),
             page_was_full: false,
             began: Timestamp(0),
@@ -53,7 +69,48 @@ impl Reading {
         self.first_after = None;
         self.retry_after = None;
         self.freed.clear();
+        self.arrivals.start_over();
+        self.generation += 1;
         self.mark();
+    }
+
+    /// A delivery came to be. It is given back if it comes next; `takes` says whether the lane sends whatever comes, and
+    /// `buffered` how much it holds.
+    pub(super) fn offer(
+        &mut self,
+        delivery: QueuedDelivery,
+        takes: bool,
+        buffered: usize,
+    ) -> Option<QueuedDelivery> {
+        let room = if takes { (PAGES_AHEAD * self.page).saturating_sub(buffered) } else { 0 };
+        let next = self.arrivals.offer(delivery, room)?;
+        let after = FirstAfter(next.position, next.id);
+        if self.first_after.is_some_and(|first_after| after <= first_after) {
+            return None;
+        }
+        self.first_after = Some(after);
+        Some(next)
+    }
+
+    /// Deliveries up to a position are to be found in the queue.
+    pub(super) fn miss(&mut self, position: Position) {
+        self.arrivals.miss(position);
+    }
+
+    /// Whether the queue has everything by now that was left to it.
+    pub(super) fn can_read_missed(&self, position: Position) -> bool {
+        self.arrivals.can_be_read(position)
+    }
+
+    /// Whether anything that waits for reading to come so far is of this sort.
+    pub(super) fn any_ahead(&self, sort: impl FnMut(&QueuedDelivery) -> bool) -> bool {
+        self.arrivals.any(sort)
+    }
+
+    /// Everything is to be read again from the start, when the queue shows the record at a position.
+    pub(super) fn start_over_after(&mut self, position: Position) {
+        self.not_before = self.not_before.max(Some(position));
+        self.start_over();
     }
 
     /// The delivery of a contact is settled as of a position.
@@ -61,9 +118,9 @@ impl Reading {
         self.freed.push((position, contact));
     }
 
-    /// Whether a contact's next delivery waits for the queue to get so far.
-    pub(super) fn has_freed(&self) -> bool {
-        !self.freed.is_empty()
+    /// Whether something waits for the queue to get further.
+    pub(super) fn waits_for_queue(&self) -> bool {
+        !self.freed.is_empty() || self.arrivals.waits() || self.not_before.is_some()
     }
 
     /// What to read now, if anything.
@@ -74,6 +131,10 @@ impl Reading {
         now: Timestamp,
         position: Position,
     ) -> Option<Plan> {
+        self.not_before = self.not_before.filter(|not_before| *not_before >= position);
+        if self.not_before.is_some() {
+            return None;
+        }
         let ready = |freed: &&(Position, ContactId)| freed.0 <= position;
         let anything = self.more || self.freed.iter().any(|freed| ready(&freed));
         if !anything || buffered > self.page / 2 {
@@ -91,20 +152,21 @@ impl Reading {
         self.began = now;
         let freed = self.freed.iter().filter(ready).take(self.page).map(|(_, contact)| *contact).collect();
         let (first_after, retry_after, page) = (self.first_after, self.retry_after, self.page);
-        Some(Plan { wanted, first_after, retry_after, page, freed, standing: false })
+        let (shown, generation) = (position, self.generation);
+        Some(Plan { wanted, first_after, retry_after, page, freed, standing: false, shown, generation })
     }
 
     /// Whether a page was asked for as it would be now.
     pub(super) fn begun_by(&self, plan: &Plan) -> bool {
-        plan.first_after == self.first_after && plan.retry_after == self.retry_after
+        plan.generation == self.generation
     }
 
-    /// Notes how far a page got.
-    pub(super) fn advance(&mut self, plan: &Plan, rows: &Rows) {
+    /// Notes how far a page got. Returns the deliveries behind it that came directly.
+    pub(super) fn advance(&mut self, plan: &Plan, rows: &Rows) -> VecDeque<QueuedDelivery> {
         let full = |rows: &[QueuedDelivery]| rows.len() >= plan.page;
         let (full_first, full_retries) = (full(&rows.first), full(&rows.retries));
         if let Some(last) = rows.first.last() {
-            self.first_after = Some(FirstAfter(last.position, last.id));
+            self.first_after = self.first_after.max(Some(FirstAfter(last.position, last.id)));
         }
         let last_retry = rows.retries.last().map(|last| RetryAfter(last.due_at, last.id));
         self.retry_after = if full_retries { last_retry } else { None };
@@ -116,5 +178,13 @@ impl Reading {
                 self.freed.remove(place);
             }
         }
+        if full_first {
+            return VecDeque::new();
+        }
+        let ahead = self.arrivals.caught_up(plan.shown, plan.wanted == Wanted::All);
+        if let Some(last) = ahead.back() {
+            self.first_after = self.first_after.max(Some(FirstAfter(last.position, last.id)));
+        }
+        ahead
     }
 }

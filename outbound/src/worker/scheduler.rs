@@ -21,7 +21,7 @@ use super::{
     statistics::Statistics,
 };
 use crate::{
-    ports::{Clock, Position},
+    ports::{Clock, Fresh, Position},
     settings::Settings,
 };
 
@@ -122,6 +122,7 @@ impl Scheduler {
                         self.handle(message);
                     }
                 }
+                fresh = self.ports.queue.fresh() => self.take_over(fresh),
                 Ok(()) = self.position.changed() => self.ask(),
                 Ok(()) = self.revision.changed() => self.touch_all(),
                 () = until(&*self.ports.clock, alarm) => self.ring(),
@@ -185,6 +186,26 @@ impl Scheduler {
                 self.with_lane(endpoint, |lane| lane.disabling = false);
             }
             Message::Told => {}
+        }
+    }
+
+    /// Takes over what came to be a moment ago.
+    fn take_over(&mut self, fresh: Fresh) {
+        let mut touched = HashSet::new();
+        for delivery in fresh.deliveries {
+            touched.insert(delivery.endpoint);
+            self.lanes.entry(delivery.endpoint).or_insert_with(Lane::marked).arrived(delivery);
+        }
+        for (endpoint, position) in fresh.missed {
+            touched.insert(endpoint);
+            self.lanes.entry(endpoint).or_insert_with(Lane::marked).missed(position);
+        }
+        for (contact, position) in fresh.erased {
+            self.lanes.values_mut().for_each(|lane| lane.erased(contact, position));
+            touched.extend(self.lanes.keys());
+        }
+        for endpoint in touched {
+            self.touch(endpoint);
         }
     }
 

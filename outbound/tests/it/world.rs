@@ -1,10 +1,10 @@
 //! The worker's ports in memory: a log, a queue that follows it with a chosen lag, endpoints, and virtual time.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::SeqCst},
+        atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst},
     },
     time::Duration,
 };
@@ -13,8 +13,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use mainspring_outbound::{
     ports::{
-        Clock, DeliveryQueue, DisableReason, Endpoint, Endpoints, FirstAfter, HeldDelivery, OutcomeLog,
-        PortError, Position, QueuedDelivery, Random, RetryAfter, Standing, Wanted,
+        Clock, DeliveryQueue, DisableReason, Endpoint, Endpoints, FirstAfter, Fresh, HeldDelivery,
+        OutcomeLog, PortError, Position, QueuedDelivery, Random, RetryAfter, Standing, Wanted,
     },
     secret,
 };
@@ -28,13 +28,17 @@ use mainspring_schemas::{
     },
 };
 use parking_lot::Mutex;
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
 use uuid::Uuid;
 
 /// What the log of this world can hold.
 #[derive(Clone, Debug)]
 pub enum Entry {
     Enqueued(QueuedDelivery),
+    Erased(ContactId),
     Attempted(EndpointId, Attempted),
     Discarded(DeliveryId),
     Requeued(DeliveryId, Timestamp),
@@ -57,6 +61,25 @@ struct State {
     health: HashMap<EndpointId, EndpointHealth>,
     created: HashMap<DeliveryId, Timestamp>,
     tests: HashSet<DeliveryId>,
+    erased: HashSet<DeliveryId>,
+    fresh: Fresh,
+    handed_over: HashSet<DeliveryId>,
+}
+
+impl State {
+    /// Hands a new delivery over if no more than `room` wait, otherwise says that there is one.
+    fn hand_over(&mut self, delivery: &QueuedDelivery, room: usize) {
+        self.handed_over.insert(delivery.id);
+        let fresh = &mut self.fresh;
+        let missed = fresh.missed.iter_mut().find(|(endpoint, _)| *endpoint == delivery.endpoint);
+        match missed {
+            Some((_, position)) => *position = delivery.position,
+            None if fresh.deliveries.len() >= room => {
+                fresh.missed.push((delivery.endpoint, delivery.position));
+            }
+            None => fresh.deliveries.push(delivery.clone()),
+        }
+    }
 }
 
 impl State {
@@ -70,13 +93,23 @@ impl State {
                         self.tests.insert(delivery.id);
                     }
                     self.rows.insert(delivery.id, (endpoint, delivery.position, None));
-                    self.changed.insert(position, endpoint);
+                    if !self.handed_over.contains(&delivery.id) {
+                        self.changed.insert(position, endpoint);
+                    }
                     self.first.insert((endpoint, delivery.position, delivery.id), delivery);
                 }
                 Entry::Attempted(endpoint, attempted) => self.apply(position, endpoint, &attempted),
                 Entry::Discarded(id) => {
                     let (row, _) = self.take(id).expect("an end of a delivery that is not pending");
                     self.ended.insert(id, row);
+                }
+                Entry::Erased(contact) => {
+                    let rows = self.first.values().chain(self.retries.values());
+                    let about = rows.filter(|row| row.contact == Some(contact)).map(|row| row.id);
+                    for id in about.collect::<Vec<_>>() {
+                        self.take(id);
+                        self.erased.insert(id);
+                    }
                 }
                 Entry::Requeued(delivery, at) => self.requeue(position, delivery, at),
             }
@@ -138,6 +171,9 @@ impl State {
         if !self.tests.contains(&id) {
             self.health.entry(endpoint).or_default().attempted(attempted);
         }
+        if self.erased.contains(&id) {
+            return;
+        }
         let (mut row, _) = self.take(id).expect("an outcome of a delivery that is not pending");
         assert_eq!((row.endpoint, attempted.attempt), (endpoint, row.attempts + 1), "numbered without a gap");
         let outrun = attempted.requeues < row.requeues;
@@ -170,6 +206,9 @@ pub struct World {
     pub durability: Option<Box<dyn Fn() -> futures_util::future::BoxFuture<'static, ()> + Send + Sync>>,
     /// How long an answer of the queue travels, in milliseconds, getting older on its way.
     pub read_ms: AtomicU64,
+    /// How many new deliveries may wait to be handed over; with `usize::MAX` none is, and all are found in the queue.
+    pub hand_over_room: AtomicUsize,
+    news: Notify,
     /// How many more calls of the log fail.
     pub refusals: AtomicU64,
     next: AtomicU64,
@@ -196,6 +235,8 @@ impl World {
             lag,
             durability,
             read_ms: AtomicU64::new(0),
+            hand_over_room: AtomicUsize::new(4_096),
+            news: Notify::new(),
             refusals: AtomicU64::new(0),
             next: AtomicU64::new(1),
             clock: RuntimeClock::new(),
@@ -286,6 +327,11 @@ impl World {
         id
     }
 
+    /// Nothing more is told about a contact.
+    pub fn erase(&self, contact: ContactId) {
+        self.append(|_| Entry::Erased(contact));
+    }
+
     /// What an operator's request does: `false` if an attempt is under way. `racing` asks without looking.
     pub fn requeue(&self, delivery: DeliveryId, at: Timestamp, racing: bool) -> bool {
         if !racing && self.state.lock().sending.contains(&delivery) {
@@ -310,10 +356,18 @@ impl World {
     fn append(&self, entry: impl FnOnce(Position) -> Entry) -> Position {
         let position = {
             let mut state = self.state.lock();
-            let position = state.log.len() as Position + 1;
-            state.log.push(entry(position));
-            position
+            let position = state.log.len() as Position;
+            let entry = entry(position);
+            match (&entry, self.hand_over_room.load(SeqCst)) {
+                (_, usize::MAX) => {}
+                (Entry::Enqueued(delivery), room) => state.hand_over(delivery, room),
+                (Entry::Erased(contact), _) => state.fresh.erased.push((*contact, position)),
+                _ => {}
+            }
+            state.log.push(entry);
+            position + 1
         };
+        self.news.notify_one();
         if self.lag.is_zero() {
             self.project(position);
         } else {
@@ -337,7 +391,11 @@ impl World {
 
     /// Reads the whole log, as the queue does before a worker starts.
     pub fn catch_up(&self) {
-        self.state.lock().sending.clear();
+        {
+            let mut state = self.state.lock();
+            state.sending.clear();
+            state.fresh = Fresh::default();
+        }
         let end = self.state.lock().log.len() as Position;
         self.project(end);
     }
@@ -356,7 +414,7 @@ impl World {
     pub fn outcomes(&self) -> Vec<Attempted> {
         let outcome = |entry: &Entry| match entry {
             Entry::Attempted(_, attempted) => Some(attempted.clone()),
-            Entry::Enqueued(_) | Entry::Requeued(..) | Entry::Discarded(..) => None,
+            _ => None,
         };
         self.state.lock().log.iter().filter_map(outcome).collect()
     }
@@ -390,9 +448,24 @@ impl DeliveryQueue for World {
         self.position.subscribe()
     }
 
+    async fn fresh(&self) -> Fresh {
+        loop {
+            let news = self.news.notified();
+            let fresh = std::mem::take(&mut self.state.lock().fresh);
+            if fresh != Fresh::default() {
+                return fresh;
+            }
+            news.await;
+        }
+    }
+
     async fn endpoints_changed(&self, since: Option<Position>) -> Result<Vec<EndpointId>, PortError> {
         let state = self.state.lock();
-        let from = since.map_or(0, |since| since + 1);
+        let Some(since) = since else {
+            let endpoints: BTreeSet<_> = state.rows.values().map(|row| row.0).collect();
+            return Ok(endpoints.into_iter().collect());
+        };
+        let from = since + 1;
         let mut endpoints: Vec<_> = state.changed.range(from..).map(|(_, endpoint)| *endpoint).collect();
         endpoints.sort_unstable();
         endpoints.dedup();

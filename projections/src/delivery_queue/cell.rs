@@ -1,10 +1,9 @@
 //! A delivery in a unit of work.
 
-use std::sync::Arc;
-
+use bytes::Bytes;
 use mainspring_schemas::{ContactId, DeliveryId, EndpointId, MessageId, RecoveryId, Timestamp};
 
-use super::DeliveryStatus;
+use super::{DeliveryStatus, DueDelivery};
 
 /// A delivery's row, without its body.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,11 +83,33 @@ impl DeliveryRow {
 
 /// A delivery with what is still to be written of it.
 #[derive(Clone, Debug)]
-pub(super) struct Cell {
+pub(crate) struct Cell {
     /// The row.
     pub row: DeliveryRow,
     /// The body of a new row, shared by all deliveries of its message; `None` for a stored row.
-    pub body: Option<Arc<[u8]>>,
+    pub body: Option<Bytes>,
+}
+
+impl Cell {
+    /// A new delivery as whoever sends it sees it; `None` if it is not new.
+    pub fn due(&self) -> Option<DueDelivery> {
+        let row = &self.row;
+        Some(DueDelivery {
+            seq: row.seq,
+            id: row.id,
+            endpoint: row.endpoint,
+            message: row.message,
+            event_type: row.event_type.clone(),
+            contact: row.contact,
+            test: row.test,
+            attempts: row.attempts,
+            schedule_attempts: row.attempts.saturating_sub(row.schedule_from),
+            requeues: row.requeues,
+            due_at: row.next_attempt_at?,
+            created_at: row.created_at,
+            body: self.body.clone()?,
+        })
+    }
 }
 
 /// Bits of a place in the queue that rank the receivers of one record.

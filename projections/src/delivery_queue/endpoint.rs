@@ -22,7 +22,7 @@ pub struct EndpointRow {
     pub version: u64,
     /// How many records its stream of outcomes has.
     pub outcomes: u64,
-    /// Position of the newest record that changed its queue.
+    /// Position of the newest record that changed its queue, other than by new deliveries.
     pub touched_at: u64,
     /// Its settings, without credentials (OB-86).
     pub settings: EndpointSettings,

@@ -17,6 +17,7 @@
 mod cell;
 mod endpoint;
 mod envelope;
+mod fan_out;
 pub mod project;
 mod query;
 mod query_endpoint;
@@ -32,7 +33,9 @@ mod store_redelivery;
 mod unit;
 mod unit_redelivery;
 
+pub(crate) use cell::Cell;
 pub use envelope::envelope;
+pub(crate) use fan_out::FanOut;
 pub use query::{DueDelivery, FirstAttempts};
 pub(crate) use query::{
     changed_endpoints, due, first_attempts, held, next_due, next_due_of, next_of_contact, next_retry,

@@ -1,5 +1,6 @@
 //! What is due, for whoever sends.
 
+use bytes::Bytes;
 use mainspring_eventlog::Position;
 use mainspring_schemas::{ContactId, DeliveryId, EndpointId, MessageId, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
@@ -39,7 +40,7 @@ pub struct DueDelivery {
     /// When the row was made.
     pub created_at: Timestamp,
     /// The frozen envelope (OB-52).
-    pub body: Vec<u8>,
+    pub body: Bytes,
 }
 
 impl DueDelivery {
@@ -77,7 +78,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<DueDelivery> {
         created_at: instant(row, 9)?,
         schedule_attempts: row.get(10)?,
         requeues: row.get(11)?,
-        body: row.get(12)?,
+        body: row.get::<_, Vec<u8>>(12)?.into(),
     })
 }
 

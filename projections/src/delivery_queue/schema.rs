@@ -10,7 +10,7 @@ CREATE TABLE endpoints (
     ordinal              INTEGER NOT NULL, -- position of its creation
     version              INTEGER NOT NULL,
     outcomes             INTEGER NOT NULL, -- records of its stream of outcomes
-    touched_at           INTEGER NOT NULL, -- position of the newest record that changed its queue
+    touched_at           INTEGER NOT NULL, -- position of the newest record that changed its queue, but by new deliveries
     settings             TEXT NOT NULL, -- without credentials (OB-86)
     disabled_reason      TEXT,
     disabled_at          INTEGER,

@@ -1,21 +1,18 @@
 //! The queue of one batch.
 
-use std::{
-    collections::{BTreeMap, HashMap, hash_map::Entry},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, HashMap, hash_map::Entry};
 
 use mainspring_schemas::{
-    ContactId, DeliveryId, EndpointId, MessageId,
+    ContactId, DeliveryId, EndpointId,
     event::{DomainEvent, EndpointEvent, delivery::Attempted},
 };
 use rusqlite::Connection;
 
 use super::{
     DeliveryStatus,
-    cell::{Cell, DeliveryRow, place},
+    cell::Cell,
     endpoint::EndpointRow,
-    project::{Content, QueueChange, Receivers, is_manual, project, receives, settle},
+    project::{QueueChange, Receivers, is_manual, project, settle},
     store::{self, AttemptRow},
     store_endpoint,
     store_letter::{self, LetterChange, LetterRow},
@@ -24,9 +21,10 @@ use super::{
 use crate::{
     error::{ProjectionError, Result},
     fact::Fact,
+    step::Step,
 };
 
-/// The unit of work of the queue. Endpoints stay in memory: every announcement asks all of them.
+/// The unit of work of the queue. Endpoints stay in memory: every outcome changes one.
 #[derive(Debug)]
 pub(crate) struct Unit {
     /// In the order of creation.
@@ -61,8 +59,9 @@ impl Unit {
         self.deliveries.len() * 1024 + self.attempts.len() * 256
     }
 
-    /// Folds one record in.
-    pub fn take(&mut self, connection: &Connection, fact: &Fact) -> Result<()> {
+    /// Folds one record in, with the deliveries it makes.
+    pub fn take(&mut self, connection: &Connection, step: &Step) -> Result<()> {
+        let fact = &step.fact;
         match project(fact) {
             None => Ok(()),
             Some(QueueChange::Configure(endpoint, event)) => {
@@ -78,16 +77,20 @@ impl Unit {
             Some(QueueChange::Redelivery(endpoint, event)) => {
                 self.redeliver(connection, fact, endpoint, event)
             }
-            Some(QueueChange::Deliver { message, contact, content, receivers }) => {
+            Some(QueueChange::Deliver { receivers, .. }) => {
                 if let (Receivers::Only(endpoint), DomainEvent::Endpoint(event)) = (receivers, &fact.event) {
                     self.configure(connection, fact, endpoint, event)?;
                 }
-                self.deliver(fact, message, contact, content, receivers)
+                for cell in &step.deliveries {
+                    self.count(cell.row.endpoint, DeliveryStatus::Pending, 1);
+                    self.deliveries.insert(cell.row.id, cell.clone());
+                }
+                Ok(())
             }
         }
     }
 
-    /// Notes that an endpoint's queue changes at a position.
+    /// Notes that an endpoint's queue changes at a position, other than by new deliveries.
     pub(super) fn touch(&mut self, place: usize, position: u64) {
         self.endpoints[place].touched_at = position;
         self.dirty[place] = true;
@@ -146,45 +149,6 @@ impl Unit {
 
     pub(super) fn count(&mut self, endpoint: EndpointId, status: DeliveryStatus, amount: i64) {
         *self.counts.entry((endpoint, status)).or_default() += amount;
-    }
-
-    fn deliver(
-        &mut self,
-        fact: &Fact,
-        message: MessageId,
-        contact: Option<ContactId>,
-        content: Content<'_>,
-        receivers: Receivers,
-    ) -> Result<()> {
-        let outbound_type = content.outbound_type();
-        let recorded_at = fact.record.recorded_at;
-        // Rendered for the first receiver and shared with the others; most events have none.
-        let mut body: Option<Arc<[u8]>> = None;
-        let mut rank = 0;
-        for place_of_endpoint in 0..self.endpoints.len() {
-            let endpoint = &self.endpoints[place_of_endpoint];
-            if !receives(endpoint, outbound_type, receivers) {
-                continue;
-            }
-            let endpoint = endpoint.id;
-            self.touch(place_of_endpoint, fact.position());
-            let body = match &body {
-                Some(body) => Arc::clone(body),
-                None => Arc::clone(body.insert(content.body(message)?.into())),
-            };
-            let position = fact.position();
-            let seq = place(position, rank).ok_or(ProjectionError::TooManyReceivers { position })?;
-            rank += 1;
-            let test = matches!(receivers, Receivers::Only(_));
-            let row = DeliveryRow {
-                contact,
-                test,
-                ..DeliveryRow::new(seq, endpoint, message, outbound_type, recorded_at)
-            };
-            self.deliveries.insert(row.id, Cell { row, body: Some(body) });
-            self.count(endpoint, DeliveryStatus::Pending, 1);
-        }
-        Ok(())
     }
 
     /// Counts a record of an endpoint's delivery stream and finds the endpoint; `None` if it was never created.

@@ -1,7 +1,6 @@
 //! What happens to deliveries besides being attempted: sent again, given to late, withdrawn, forgotten.
 
-use std::sync::Arc;
-
+use bytes::Bytes;
 use mainspring_schemas::{
     ContactId, DeliveryId, EndpointId, MessageId,
     event::{
@@ -122,11 +121,11 @@ impl Unit {
             recovery: Some(recovered.recovery),
             ..DeliveryRow::new(seq, endpoint, message, &recovered.event_type, recorded_at)
         };
-        let mut body: Arc<[u8]> = recovered.body.as_bytes().into();
+        let mut body = Bytes::from(recovered.body.clone());
         if withdrawn {
             row.status = DeliveryStatus::Discarded;
             row.next_attempt_at = None;
-            body = Arc::default();
+            body = Bytes::new();
         }
         self.count(endpoint, row.status, 1);
         self.deliveries.insert(row.id, Cell { row, body: Some(body) });

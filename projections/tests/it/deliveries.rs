@@ -60,7 +60,7 @@ fn ob_50_ob_52_bk_115_the_envelope_is_frozen_in_its_order() {
         .due_deliveries(endpoint, LATER, None, 10)
         .unwrap()
         .into_iter()
-        .map(|due| (due.message.to_string(), String::from_utf8(due.body).unwrap()))
+        .map(|due| (due.message.to_string(), String::from_utf8(due.body.to_vec()).unwrap()))
         .collect();
     let at = |index: usize| history.records[index].recorded_at;
     let expected = [

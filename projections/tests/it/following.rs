@@ -20,7 +20,7 @@ pub fn runtime() -> Runtime {
 /// Projects all of a log with a runner.
 pub fn follow(dir: &Path, log: &Arc<MemoryLog>) -> ReadModels {
     let read_models = ReadModels::open(dir).unwrap();
-    let runner = Runner::start(log.clone(), read_models.clone()).unwrap();
+    let runner = Runner::start(log.clone(), read_models.clone(), None).unwrap();
     assert!(
         runtime().block_on(read_models.wait_for(log.durable_end(), PATIENCE)),
         "{:?}",
@@ -91,7 +91,7 @@ fn expect_failure(records: &[Recorded], expected: &str) {
 fn failure(dir: &Path, log: &Arc<MemoryLog>) -> String {
     let read_models = ReadModels::open(dir).unwrap();
     let before = read_models.position();
-    let runner = Runner::start(log.clone(), read_models.clone()).unwrap();
+    let runner = Runner::start(log.clone(), read_models.clone(), None).unwrap();
     let mut status = read_models.status();
     for _ in 0..2000 {
         status = read_models.status();
@@ -137,7 +137,7 @@ fn a_log_that_cannot_be_read_stops_it_and_the_next_start_goes_on() {
     for broken in [end / 3, end / 2] {
         log.break_from(Some(broken));
         let read_models = ReadModels::open(dir.path()).unwrap();
-        let runner = Runner::start(log.clone(), read_models.clone()).unwrap();
+        let runner = Runner::start(log.clone(), read_models.clone(), None).unwrap();
         assert!(runtime().block_on(read_models.wait_for(broken, PATIENCE)));
         assert!(!runtime().block_on(read_models.wait_for(broken + 1, Duration::from_millis(50))));
         runner.stop();
@@ -155,7 +155,7 @@ fn readers_are_told_of_every_commit_and_see_what_they_waited_for() {
     let dir = tempfile::tempdir().unwrap();
     let log = MemoryLog::of(&[]);
     let read_models = ReadModels::open(dir.path()).unwrap();
-    let runner = Runner::start(log.clone(), read_models.clone()).unwrap();
+    let runner = Runner::start(log.clone(), read_models.clone(), None).unwrap();
     let mut changed = read_models.changed();
     let mut history = History::default();
     let runtime = runtime();
@@ -177,7 +177,7 @@ fn read_models_of_another_log_are_refused() {
     follow(dir.path(), &MemoryLog::of(&history.records));
     let shorter = MemoryLog::of(&history.records[..5]);
     let read_models = ReadModels::open(dir.path()).unwrap();
-    let runner = Runner::start(shorter, read_models.clone()).unwrap();
+    let runner = Runner::start(shorter, read_models.clone(), None).unwrap();
     while matches!(read_models.status(), RunnerStatus::Starting | RunnerStatus::Following) {
         std::thread::yield_now();
     }

@@ -108,7 +108,7 @@ async fn open_parts(directory: &Path) -> anyhow::Result<(f64, f64)> {
     let log_took = began.elapsed().as_secs_f64();
     let began = Instant::now();
     let models = ReadModels::open(&data.read_models())?;
-    let runner = Runner::start(Arc::clone(&opened.log), models.clone())?;
+    let runner = Runner::start(Arc::clone(&opened.log), models.clone(), None)?;
     while !models.wait_for(opened.log.durable_end(), world::GLANCE).await {}
     let models_took = began.elapsed().as_secs_f64();
     tokio::task::spawn_blocking(move || {
