@@ -60,7 +60,8 @@ impl Projection {
     /// Version of its tables and of what its projector makes; another one stored means: rebuild.
     pub fn schema_version(self) -> u32 {
         match self {
-            Self::Contacts | Self::DeliveryQueue => 3,
+            Self::DeliveryQueue => 4,
+            Self::Contacts => 3,
             Self::Memberships | Self::BucketStatistics => 1,
         }
     }

@@ -51,6 +51,8 @@ pub struct DeliveryRow {
     pub schedule_from: u32,
     /// The recovery that queued it last.
     pub recovery: Option<RecoveryId>,
+    /// Whether its sending since it was last delivered began with a recovery (OC-93).
+    pub replay: bool,
 }
 
 impl DeliveryRow {
@@ -78,6 +80,7 @@ impl DeliveryRow {
             requeues: 0,
             schedule_from: 0,
             recovery: None,
+            replay: false,
         }
     }
 }
