@@ -108,11 +108,11 @@ fn read_property(reader: &mut Reader, node: &Node, path: &str, roots: &[&str]) -
     reader.check_keys(node.members(), path, &known);
     let named = reader.required(node, path, "prop");
     let property = named.and_then(|named| reader.text(named, &within(path, "prop")));
-    if let (Some(named), Some(property)) = (named, property) {
-        if let Some(Unknown { name, known, .. }) = unknown(property, roots) {
-            let hint = Some(format!("it begins with {}", known.join(" or ")));
-            reader.error(named.at, &within(path, "prop"), format!("`{name}` is not known here"), hint);
-        }
+    if let (Some(named), Some(property)) = (named, property)
+        && let Some(Unknown { name, known, .. }) = unknown(property, roots)
+    {
+        let hint = Some(format!("it begins with {}", known.join(" or ")));
+        reader.error(named.at, &within(path, "prop"), format!("`{name}` is not known here"), hint);
     }
     let mut comparisons = COMPARISONS.iter().filter_map(|key| Some((*key, node.get(key)?)));
     let (Some((key, operand)), None) = (comparisons.next(), comparisons.next()) else {
