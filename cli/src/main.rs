@@ -48,7 +48,9 @@ enum Command {
     Check(commands::check::Args),
     Keys(commands::keys::Args),
     Contact(commands::contact::Args),
+    #[command(visible_alias = "webhooks")]
     Deliveries(commands::deliveries::Args),
+    Dlq(commands::dlq::Args),
     Import(commands::import::Args),
     Stream(commands::stream::Args),
     At(commands::at::Args),
@@ -76,6 +78,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Keys(args) => commands::keys::run(args),
         Command::Contact(args) => commands::contact::run(args),
         Command::Deliveries(args) => commands::deliveries::run(args),
+        Command::Dlq(args) => commands::dlq::run(args),
         Command::Import(args) => commands::import::run(args),
         Command::Stream(args) => commands::stream::run(&args),
         Command::At(args) => commands::at::run(&args),

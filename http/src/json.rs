@@ -66,6 +66,13 @@ impl<'m> Members<'m> {
         self.members.get(key).is_some_and(Value::is_null)
     }
 
+    /// Reports every member that nobody has taken: it means nothing here.
+    pub fn refuse_others(&mut self) {
+        for key in std::mem::take(self.members).keys() {
+            self.issues.custom(key, "is not known here");
+        }
+    }
+
     /// A whole number between the bounds.
     pub fn integer(&mut self, key: &str, minimum: u64, maximum: u64) -> Option<u64> {
         let value = self.members.remove(key)?;

@@ -1,14 +1,17 @@
 //! What every handler holds.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 use ipnet::IpNet;
 use mainspring_actors::Engine;
 use mainspring_projections::ReadModels;
-use mainspring_schemas::destination::Description;
+use mainspring_schemas::{EndpointId, destination::Description};
 
 use crate::{identify::TokenKeys, limiter::Limiter, sources::registry::Registry};
 
@@ -32,6 +35,8 @@ pub struct Settings {
     pub auto_disable_ms: i64,
     /// The kinds that an endpoint may have, whether or not deliveries of them can be made now (OB-74).
     pub destinations: Arc<[Description]>,
+    /// The kinds of which deliveries can be made now; those of other kinds are held (OB-204).
+    pub registered: BTreeSet<String>,
     /// What seals redirect identity tokens (TK-01, TK-21).
     pub token_keys: TokenKeys,
     /// How long a listing waits for the read models, in milliseconds (HT-63).
@@ -52,7 +57,7 @@ pub struct Settings {
 const FAILED_WEBHOOKS: u32 = 60;
 
 impl Settings {
-    /// Sensible settings around what each installation has of its own.
+    /// Sensible settings around what each installation has of its own: deliveries of all destinations can be made.
     pub fn new(url_check: UrlCheck, destinations: Arc<[Description]>, token_keys: TokenKeys) -> Self {
         Self {
             max_body: 1024 * 1024,
@@ -61,6 +66,7 @@ impl Settings {
             admin_limit: Some(100),
             url_check,
             auto_disable_ms: 0,
+            registered: destinations.iter().map(|destination| destination.id.clone()).collect(),
             destinations,
             token_keys,
             patience_ms: 500,
@@ -123,6 +129,12 @@ impl AppState {
     /// What is known of a kind of endpoint.
     pub(crate) fn destination(&self, kind: &str) -> Option<&Description> {
         self.settings.destinations.iter().find(|destination| destination.id == kind)
+    }
+
+    /// Whether everything but tests is held at an endpoint because nobody can deliver its kind (OB-204).
+    pub(crate) fn lacks_kind(&self, endpoint: EndpointId) -> bool {
+        let known = self.engine.endpoints().live(endpoint);
+        known.is_some_and(|known| !self.settings.registered.contains(&known.settings.kind))
     }
 
     /// Says whether load balancers should send requests here (HE-05).

@@ -1,7 +1,8 @@
-//! Headers an operator adds to every request of an endpoint (OB-112).
+//! Headers beside those of the destination: an operator's (OB-112), and what says that a request repeats one (OC-93).
 
 use std::collections::BTreeMap;
 
+use mainspring_schemas::destination::REPLAY_HEADER;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 /// Adds the endpoint's headers to those of the destination, which win: a transform's credential is not overridden.
@@ -20,9 +21,35 @@ pub fn add(request: &mut HeaderMap, added: &BTreeMap<String, String>) -> Result<
     Ok(())
 }
 
+/// Says of a replay, and of nothing else, that it is one: whatever the destination or the endpoint wrote there (OC-93).
+pub fn mark_replay(request: &mut HeaderMap, replay: bool) {
+    match replay {
+        true => request.insert(REPLAY_HEADER, HeaderValue::from_static("true")),
+        false => request.remove(REPLAY_HEADER),
+    };
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn oc_93_only_a_replay_says_that_it_is_one() {
+        for (replay, written, sent) in [
+            (true, None, Some("true")),
+            (true, Some("false"), Some("true")),
+            (false, Some("true"), None),
+            (false, None, None),
+        ] {
+            let mut request = HeaderMap::new();
+            if let Some(written) = written {
+                request.insert(REPLAY_HEADER, HeaderValue::from_static(written));
+            }
+            mark_replay(&mut request, replay);
+            let found = request.get(REPLAY_HEADER).map(|value| value.to_str().unwrap());
+            assert_eq!(found, sent, "{replay} {written:?}");
+        }
+    }
 
     #[test]
     fn ob_112_headers_are_added_and_those_of_the_destination_win() {

@@ -56,6 +56,8 @@ pub struct QueuedDelivery {
     /// How often an operator asked for it again; recorded with the outcome, so that the outcome of an attempt that began
     /// before the newest request does not stand in for it.
     pub requeues: u32,
+    /// Whether the receiver has it already and is sent it again as part of a span of time (OC-93).
+    pub replay: bool,
     /// When the next attempt is due; of no meaning for a first attempt, because that is due at once.
     pub due_at: Timestamp,
 }

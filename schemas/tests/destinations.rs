@@ -49,23 +49,23 @@ fn ob_260_every_problem_is_named_with_its_place() {
             ],
         ),
         (
-            "destination: a\nevents: [email.bounce]\nrequest:\n  url: '{{ config.url }}'\n  headers: {Host: x, 'a b': y}\n  json: {who: '{{ dta.id }}'}\n",
+            "destination: a\nevents: [email.bounce]\nrequest:\n  url: '{{ data.url }}'\n  headers: {Host: x, 'a b': y}\n  json: {who: '{{ dta.id }}'}\n",
             vec![
                 "2:10: error: events[0]: unknown type `email.bounce` (did you mean `email.bounced`?)",
                 "4:8: error: request.url: must begin with https:// or http://, without an expression in it",
                 "5:19: error: request.headers.Host: `Host` is made by the sender",
                 "5:29: error: request.headers.a b: is no name of a header",
-                "6:15: error: request.json.who: `dta` is not known here; there is envelope, data, config, endpoint (did you mean `data`?)",
+                "6:15: error: request.json.who: `dta` is not known here; there is envelope, data, endpoint (did you mean `data`?)",
             ],
         ),
         (
-            "destination: a\nevents: []\nrequest: {url: 'https://{{ config.h }}/', method: GET}\nsuccess: {status: 99}\nskip_if: {prop: user.id, eq: 1}\n",
+            "destination: a\nevents: []\nrequest: {url: 'https://{{ data.h }}/', method: GET}\nsuccess: {status: 99}\nskip_if: {prop: user.id, eq: 1}\n",
             vec![
                 "2:9: error: events: must hold a type",
                 "3:16: error: request.url: the registrable domain must be literal",
-                "3:51: error: request.method: must be one of POST, PUT, PATCH, is `GET`",
+                "3:49: error: request.method: must be one of POST, PUT, PATCH, is `GET`",
                 "4:19: error: success.status: must be a status from 200 to 599, or a range of them (write for example 202, or 200-299)",
-                "5:17: error: skip_if.prop: `user` is not known here (it begins with envelope or data or config or endpoint)",
+                "5:17: error: skip_if.prop: `user` is not known here (it begins with envelope or data or endpoint)",
             ],
         ),
         (
@@ -82,6 +82,48 @@ fn ob_260_every_problem_is_named_with_its_place() {
         let expected: Vec<String> = expected.into_iter().map(|issue| format!("crm.yaml:{issue}")).collect();
         assert_eq!(issues, expected, "{text}");
     }
+}
+
+#[test]
+fn ob_260_a_member_of_the_configuration_that_is_not_declared_is_named_with_its_place() {
+    let head = "destination: a\nevents: ['*']\nconfig: {token: {type: string}, region: {type: string}}\n";
+    let url = "request: {url: 'https://a.example/'";
+    let known = "is not known here; there is config.token, config.region";
+    for (rest, expected) in [
+        (
+            "request: {url: 'https://a.example/{{ config.regoin }}'}".to_owned(),
+            format!("4:16: error: request.url: `config.regoin` {known} (did you mean `config.region`?)"),
+        ),
+        (
+            format!("{url}, headers: {{X-A: 'Bearer {{{{ config.tokn }}}}'}}}}"),
+            format!("4:53: error: request.headers.X-A: `config.tokn` {known} (did you mean `config.token`?)"),
+        ),
+        (
+            format!("{url}, json: {{a: [{{b: '{{{{ data.x | default(config.other.deep) }}}}'}}]}}}}"),
+            format!("4:53: error: request.json.a[0].b: `config.other` {known} (did you mean `config.token`?)"),
+        ),
+        (
+            format!("{url}}}\nskip_if: {{any: [{{prop: config.sync, exists: true}}]}}"),
+            "5:24: error: skip_if.any[0].prop: `config.sync` is not known here (it begins with config.token or config.region)".to_owned(),
+        ),
+    ] {
+        assert_eq!(load(&format!("{head}{rest}\n")).unwrap_err(), [format!("crm.yaml:{expected}")], "{rest}");
+    }
+    let good = format!("{head}{url}, json: {{a: '{{{{ config.token }}}}', b: '{{{{ config }}}}'}}}}\n");
+    load(&good).unwrap();
+    // Without a declaration there is no configuration; with a broken one only the declaration is told.
+    let bare = "destination: a\nevents: ['*']\nrequest: {url: 'https://a.example/{{ config.x }}'}\n";
+    let issue =
+        "crm.yaml:3:16: error: request.url: `config` is not known here; there is envelope, data, endpoint";
+    assert_eq!(load(bare).unwrap_err(), [issue]);
+    assert_eq!(load(&format!("{bare}config: {{x: {{type: text}}}}\n")).unwrap_err().len(), 1);
+}
+
+#[test]
+fn oc_93_a_destination_does_not_say_what_is_a_replay() {
+    let text = "destination: a\nevents: ['*']\nrequest: {url: 'https://a.example/', headers: {Webhook-Replay: 'true'}}\n";
+    let issues = load(text).unwrap_err();
+    assert!(issues[0].contains("`Webhook-Replay` is made by the sender"), "{issues:?}");
 }
 
 #[test]

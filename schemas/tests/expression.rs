@@ -91,7 +91,7 @@ fn jd_03_what_is_not_known_is_refused_when_it_is_read() {
     let refused = |text: &str| Template::parse(text, &ROOTS).unwrap_err();
     assert!(matches!(refused("a {{ data.x"), InvalidExpression::Open));
     for text in ["{{ dat.x }}", "{{ data.x | default(other) }}", "{{ x }}", "{{ env.SECRET }}"] {
-        assert!(matches!(refused(text), InvalidExpression::UnknownRoot { .. }), "{text}");
+        assert!(matches!(refused(text), InvalidExpression::UnknownName { .. }), "{text}");
     }
     for text in [
         "{{ data.x | nothing }}",

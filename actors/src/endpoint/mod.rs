@@ -2,11 +2,13 @@
 
 mod decide;
 pub mod headers;
+mod letters;
 mod redelivery;
 mod service;
 mod state;
 
 pub use decide::{EndpointPatch, Rotated};
+pub use letters::LettersSettled;
 pub use redelivery::{RecoveryItem, RecoveryPage, RecoveryRequest};
 pub use service::{EndpointView, Endpoints, TestDelivery};
 pub use state::EndpointState;

@@ -105,7 +105,7 @@ impl Endpoints {
     /// under way; [`EngineError::Overloaded`] or [`EngineError::LogFailed`].
     pub async fn requeue(&self, id: EndpointId, delivery: DeliveryId) -> Result<Position, EngineError> {
         self.enabled(id)?;
-        if self.redelivery.in_flight.lock().contains(&delivery) {
+        if self.is_in_flight(delivery) {
             return Err(EngineError::State("Delivery is in flight".to_owned()));
         }
         let at = self.core.now();
@@ -234,7 +234,12 @@ impl Endpoints {
         self.tell(id, &DeliveryEvent::Expired(expired)).await
     }
 
-    fn enabled(&self, id: EndpointId) -> Result<(), EngineError> {
+    /// Whether an attempt of a delivery is under way.
+    pub(super) fn is_in_flight(&self, delivery: DeliveryId) -> bool {
+        self.redelivery.in_flight.lock().contains(&delivery)
+    }
+
+    pub(super) fn enabled(&self, id: EndpointId) -> Result<(), EngineError> {
         match self.live(id) {
             None => Err(EngineError::NotFound),
             Some(state) if state.disabled.is_some() => {
@@ -244,7 +249,11 @@ impl Endpoints {
         }
     }
 
-    fn record_of(&self, event: &DeliveryEvent, data_key: Option<Uuid>) -> Result<NewRecord, EngineError> {
+    pub(super) fn record_of(
+        &self,
+        event: &DeliveryEvent,
+        data_key: Option<Uuid>,
+    ) -> Result<NewRecord, EngineError> {
         let encoded = event.encode().map_err(|error| EngineError::LogFailed(error.to_string()))?;
         let id = self.core.entropy.lock().record(self.core.now());
         Ok(record(id, encoded, None, Stamp { data_key, ..Stamp::impersonal(None) }))
@@ -255,7 +264,11 @@ impl Endpoints {
         self.append(id, vec![record]).await
     }
 
-    async fn append(&self, id: EndpointId, records: Vec<NewRecord>) -> Result<Position, EngineError> {
+    pub(super) async fn append(
+        &self,
+        id: EndpointId,
+        records: Vec<NewRecord>,
+    ) -> Result<Position, EngineError> {
         let streams =
             vec![StreamAppend { stream: StreamName::deliveries(id), expected: Expected::Any, records }];
         let append = Append { recorded_at: self.core.now(), streams };

@@ -7,6 +7,7 @@ pub mod check;
 pub mod contact;
 pub mod deliveries;
 pub mod demo;
+pub mod dlq;
 pub mod import;
 pub mod keys;
 mod past;

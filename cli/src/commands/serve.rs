@@ -17,7 +17,7 @@ use super::places::DataDirArgument;
 use crate::{
     compose::{
         Options, System,
-        destinations::{self, described},
+        destinations::{self, described, registered},
         posthog::Seed,
         sources,
     },
@@ -98,6 +98,7 @@ fn http_settings(
     let policy = outbound.policy.clone();
     let check = move |url: &str| policy.check_url(url).map(|_| ()).map_err(|refusal| refusal.to_string());
     let mut settings = HttpSettings::new(Arc::new(check), described(destinations), token_keys);
+    settings.registered = registered(destinations);
     settings.auto_disable_ms = outbound.auto_disable_ms;
     settings.admin_key = environment::secret("ADMIN_API_KEY")?;
     if let Some(limit) = environment::parsed::<u32>("ADMIN_RATE_LIMIT", "a whole number, 0 = unlimited")? {

@@ -59,6 +59,7 @@ fn queued(due: DueDelivery) -> QueuedDelivery {
         attempts: due.attempts,
         schedule_attempts: due.schedule_attempts,
         requeues: due.requeues,
+        replay: due.replay,
         due_at: due.due_at,
     }
 }

@@ -1,6 +1,6 @@
 //! Which destinations there are: the presets that the environment switches on, and those of files (OB-203).
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use mainspring_outbound::destination::{Custom, DEFAULT_LIB, Presets, Registry};
 use mainspring_schemas::destination::{Description, DestinationDefinition};
@@ -27,4 +27,10 @@ pub fn described(registry: &Registry) -> Arc<[Description]> {
     let mut all: Vec<Description> = registry.descriptions().cloned().collect();
     all.sort_by(|one, other| one.id.cmp(&other.id));
     all.into()
+}
+
+/// The kinds of which deliveries can be made now (OB-204).
+pub fn registered(registry: &Registry) -> BTreeSet<String> {
+    let ids = registry.descriptions().map(|description| description.id.clone());
+    ids.filter(|id| registry.is_registered(id)).collect()
 }

@@ -17,7 +17,7 @@ use super::{
 use crate::{auth::require_admin, error::ApiError, query::Parameters, state::AppState};
 
 /// Where dead letters come from (OB-154).
-const SOURCE: &str = "webhook-delivery";
+pub(super) const SOURCE: &str = "webhook-delivery";
 
 const STATUSES: [&str; 3] = ["pending", "retried", "discarded"];
 
@@ -53,7 +53,7 @@ pub(super) async fn list(state: Data<AppState>, request: HttpRequest) -> Result<
     }
     let ours = parameters.text("source").is_none_or(|sources| sources.split(',').any(|one| one == SOURCE));
     parameters.check()?;
-    let filter = DeadLetterFilter { statuses, id: None };
+    let filter = DeadLetterFilter { statuses, ..DeadLetterFilter::default() };
     let ((entries, total), lag) = ask(&state, move |models| {
         Ok((models.dead_letters(&filter, limit, offset)?, models.dead_letter_count(&filter)?))
     })

@@ -11,7 +11,13 @@ use serde_json::{Value, json};
 use super::reading::{ask, uuid};
 use crate::{auth::require_admin, error::ApiError, query::Parameters, state::AppState};
 
-fn shape(delivery: &Delivery) -> Value {
+/// Whether it waits for its endpoint: disabled (OB-88), or of a kind that nobody can deliver now (OB-204).
+fn is_held(state: &AppState, delivery: &Delivery) -> bool {
+    let waits = delivery.status == DeliveryStatus::Pending && !delivery.test;
+    delivery.held || waits && state.lacks_kind(delivery.endpoint)
+}
+
+fn shape(state: &AppState, delivery: &Delivery) -> Value {
     json!({
         "id": delivery.id,
         "endpointId": delivery.endpoint,
@@ -20,7 +26,8 @@ fn shape(delivery: &Delivery) -> Value {
         "contactId": delivery.contact,
         "test": delivery.test,
         "status": delivery.status.as_str(),
-        "held": delivery.held,
+        "held": is_held(state, delivery),
+        "replay": delivery.replay,
         "attemptCount": delivery.attempts,
         "nextRetryAt": delivery.next_attempt_at,
         "lastAttemptAt": delivery.last_attempt_at,
@@ -110,7 +117,7 @@ async fn page(
         ask(state, move |models| models.deliveries(&filter, order, cursor, limit)).await?;
     let next =
         (deliveries.len() == limit).then(|| deliveries.last().map(|last| last.seq.to_string())).flatten();
-    let deliveries: Vec<Value> = deliveries.iter().map(shape).collect();
+    let deliveries: Vec<Value> = deliveries.iter().map(|delivery| shape(state, delivery)).collect();
     Ok(lag.ok().json(json!({"deliveries": deliveries, "nextCursor": next})))
 }
 
@@ -147,7 +154,7 @@ pub(super) async fn one(
     let id: DeliveryId = uuid(&id)?;
     let (detail, lag) = ask(&state, move |models| models.delivery(id)).await?;
     let detail = detail.ok_or_else(not_found)?;
-    let mut answer = shape(&detail.delivery);
+    let mut answer = shape(&state, &detail.delivery);
     answer["payload"] = envelope(&detail.payload)?;
     answer["attempts"] = detail.attempts.iter().map(attempt).collect();
     Ok(lag.ok().json(answer))
@@ -177,6 +184,7 @@ pub(super) async fn stats(
     let ((stats, counts), lag) =
         ask(&state, move |models| Ok((models.delivery_stats(id, since)?, models.delivery_counts(Some(id))?)))
             .await?;
+    let held = if state.lacks_kind(id) { counts.pending } else { counts.held };
     #[expect(clippy::cast_precision_loss, reason = "a share for people")]
     let rate = (stats.delivered + stats.failed > 0)
         .then(|| stats.delivered as f64 / (stats.delivered + stats.failed) as f64);
@@ -184,8 +192,8 @@ pub(super) async fn stats(
         "period": period,
         "delivered": stats.delivered,
         "failed": stats.failed,
-        "pending": counts.pending - counts.held,
-        "held": counts.held,
+        "pending": counts.pending - held,
+        "held": held,
         "attempts": stats.attempts,
         "successRate": rate,
         "p50Ms": stats.p50_ms,

@@ -5,6 +5,7 @@
 
 mod api_keys;
 mod buckets;
+mod bulk_letters;
 mod contact_buckets;
 mod contacts;
 mod dead_letters;
@@ -140,10 +141,21 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
                 .route(web::post().to(redelivery::recover)),
         )
         .service(
+            resource("/v1/admin/webhooks/{id}/replay", Plane::Admin, "POST")
+                .route(web::post().to(redelivery::replay)),
+        )
+        .service(
             resource("/v1/admin/webhooks/{id}/stats", Plane::Admin, "GET, HEAD")
                 .route(get().to(deliveries::stats)),
         )
         .service(resource("/v1/admin/dlq", Plane::Admin, "GET, HEAD").route(get().to(dead_letters::list)))
+        .service(
+            resource("/v1/admin/dlq/retry", Plane::Admin, "POST").route(web::post().to(bulk_letters::retry)),
+        )
+        .service(
+            resource("/v1/admin/dlq/discard", Plane::Admin, "POST")
+                .route(web::post().to(bulk_letters::discard)),
+        )
         .service(
             resource("/v1/admin/dlq/{id}", Plane::Admin, "DELETE")
                 .route(web::delete().to(dead_letters::discard)),

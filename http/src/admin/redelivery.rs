@@ -1,4 +1,4 @@
-//! Sending again: one delivery (OB-160) or a span of time (OB-161).
+//! Sending again: one delivery (OB-160), or of a span of time what failed or was missed (OB-161) or delivered (OC-93).
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// Waits until the read models show everything that is durable: what is decided now rests on it.
-async fn caught_up(state: &AppState) -> Result<u64, ApiError> {
+pub(super) async fn caught_up(state: &AppState) -> Result<u64, ApiError> {
     let end = state.engine.log().durable_end();
     let patience = Duration::from_millis(state.settings.patience_ms.max(5_000));
     if state.read_models.wait_for(end, patience).await { Ok(end) } else { Err(ApiError::Overloaded) }
@@ -64,6 +64,7 @@ pub(super) async fn retry(
     Ok(HttpResponse::Accepted().json(json!({"retried": true, "deliveryId": id})))
 }
 
+/// What a recovery and a replay have in common: the span and the types.
 fn read_span(state: &AppState, endpoint: EndpointId, reader: &mut Members<'_>) -> RecoverySpan {
     let now = state.engine.now();
     if !reader.has("since") {
@@ -74,19 +75,22 @@ fn read_span(state: &AppState, endpoint: EndpointId, reader: &mut Members<'_>) -
     if until < since {
         reader.issues.custom("until", "must not be before since");
     }
+    let event_types = reader.texts("eventTypes", false).unwrap_or_default();
+    if event_types.iter().any(|pattern| !is_subscription(pattern)) {
+        let known: Vec<&str> = subscribable().collect();
+        reader.issues.invalid_value("eventTypes", &known);
+    }
+    RecoverySpan { endpoint, since, until, statuses: Vec::new(), event_types, include_missed: false }
+}
+
+fn read_statuses(reader: &mut Members<'_>) -> Vec<DeliveryStatus> {
     let words = reader.texts("status", false).unwrap_or_else(|| vec!["failed".to_owned()]);
     let known = |word: &String| status_of(word).filter(|status| RecoverySpan::STATUSES.contains(status));
     let statuses: Vec<DeliveryStatus> = words.iter().filter_map(known).collect();
     if statuses.len() < words.len() {
         reader.issues.invalid_value("status", &RecoverySpan::STATUSES.map(DeliveryStatus::as_str));
     }
-    let event_types = reader.texts("eventTypes", false).unwrap_or_default();
-    if event_types.iter().any(|pattern| !is_subscription(pattern)) {
-        let known: Vec<&str> = subscribable().collect();
-        reader.issues.invalid_value("eventTypes", &known);
-    }
-    let include_missed = reader.boolean("includeMissed").unwrap_or(false);
-    RecoverySpan { endpoint, since, until, statuses, event_types, include_missed }
+    statuses
 }
 
 /// `POST /v1/admin/webhooks/{id}/recover`. `matched` counts deliveries there are; messages that never had one are counted
@@ -98,15 +102,39 @@ pub(super) async fn recover(
     body: Bytes,
 ) -> Result<HttpResponse, ApiError> {
     require_admin(&state, &request, Scope::FullAdmin)?;
-    let id: EndpointId = uuid(&id)?;
     let mut members = members(&request, &body)?;
     let mut reader = Members::new(&mut members);
-    let span = read_span(&state, id, &mut reader);
+    let span = RecoverySpan {
+        statuses: read_statuses(&mut reader),
+        include_missed: reader.boolean("includeMissed").unwrap_or(false),
+        ..read_span(&state, uuid(&id)?, &mut reader)
+    };
     let span = reader.issues.into_result(span)?;
+    start(&state, span).await
+}
+
+/// `POST /v1/admin/webhooks/{id}/replay`: sends again what was delivered, and says so in each request (OC-93).
+pub(super) async fn replay(
+    state: Data<AppState>,
+    request: HttpRequest,
+    id: Path<String>,
+    body: Bytes,
+) -> Result<HttpResponse, ApiError> {
+    require_admin(&state, &request, Scope::FullAdmin)?;
+    let mut members = members(&request, &body)?;
+    let mut reader = Members::new(&mut members);
+    let span = read_span(&state, uuid(&id)?, &mut reader);
+    let span = RecoverySpan { statuses: vec![DeliveryStatus::Delivered], ..span };
+    let span = reader.issues.into_result(span)?;
+    start(&state, span).await
+}
+
+async fn start(state: &AppState, span: RecoverySpan) -> Result<HttpResponse, ApiError> {
+    let id = span.endpoint;
     state.engine.endpoints().get(id).await?.ok_or_else(endpoints::not_found)?;
-    let end = caught_up(&state).await?;
+    let end = caught_up(state).await?;
     let wanted = span.clone();
-    let (matched, _) = ask(&state, move |models| models.recoverable_total(&wanted, end)).await?;
+    let (matched, _) = ask(state, move |models| models.recoverable_total(&wanted, end)).await?;
     let asked = RecoveryRequest {
         since: span.since,
         until: span.until,

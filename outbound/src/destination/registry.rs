@@ -108,10 +108,14 @@ impl Registry {
         self.descriptions().find(|description| description.id == id)
     }
 
-    /// The request of one attempt. What is not registered is never sent, above all not elsewhere (OB-204).
+    /// The request of one attempt. What is not registered is never sent, above all not elsewhere (OB-204). What the
+    /// destination does not take is not sent either: its endpoint may be subscribed since before that was said (OB-200).
     pub fn transform(&self, outgoing: &Outgoing<'_>) -> Transformed {
         let kind = &outgoing.endpoint.settings.kind;
         match self.registered.get(kind) {
+            Some(destination) if !destination.description().takes(&outgoing.delivery.event_type) => {
+                Transformed::Skip
+            }
             Some(destination) => destination.transform(outgoing),
             None => Transformed::Config(format!("destination \"{kind}\" is not registered")),
         }

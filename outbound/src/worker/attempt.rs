@@ -57,13 +57,16 @@ pub(super) async fn make(
             secret_count = Some(signature::count(&request.headers));
             match headers::add(&mut request.headers, &endpoint.settings.headers) {
                 Err(text) => (Answer::Config(text.to_owned()), None),
-                Ok(()) => match ports.transport.send(request).await {
-                    Err(failure) => (Answer::Failure(failure), None),
-                    Ok(response) => {
-                        let Response { status, retry_after, snippet, accepted } = response;
-                        (Answer::Http { status, retry_after, accepted }, snippet)
+                Ok(()) => {
+                    headers::mark_replay(&mut request.headers, delivery.replay);
+                    match ports.transport.send(request).await {
+                        Err(failure) => (Answer::Failure(failure), None),
+                        Ok(response) => {
+                            let Response { status, retry_after, snippet, accepted } = response;
+                            (Answer::Http { status, retry_after, accepted }, snippet)
+                        }
                     }
-                },
+                }
             }
         }
     };

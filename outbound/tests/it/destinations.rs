@@ -50,6 +50,7 @@ fn delivery(envelope: &Value) -> QueuedDelivery {
         attempts: 0,
         schedule_attempts: 0,
         requeues: 0,
+        replay: false,
         due_at: Timestamp(0),
     }
 }
@@ -287,6 +288,15 @@ fn ob_260_the_request_of_a_file() {
             Transformed::Config(text) => assert_eq!(text, fault, "{config}"),
             other => panic!("{config} {other:?}"),
         }
+    }
+    // An endpoint may be subscribed since before the file said what it takes.
+    for (event_type, sent) in
+        [("contact.created", true), ("webhook.test", true), ("bucket.entered", false), ("email.sent", false)]
+    {
+        let told = json!({"id": "msg_1", "type": event_type, "timestamp": "t", "data": {}});
+        let transformed = transform(&registry, &described(json!({"token": "t"})), &told);
+        assert_eq!(matches!(transformed, Transformed::Request(_)), sent, "OB-200 {event_type}");
+        assert_eq!(matches!(transformed, Transformed::Skip), !sent, "OB-200 {event_type}");
     }
     let ping = json!({"id": "msg_1", "type": "email.bounced", "timestamp": "t", "data": {"templateKey": "internal/ping"}});
     assert!(matches!(transform(&registry, &described(json!({"token": "t"})), &ping), Transformed::Skip));

@@ -321,6 +321,7 @@ impl World {
                 attempts: 0,
                 schedule_attempts: 0,
                 requeues: 0,
+                replay: false,
                 due_at: Timestamp(0),
             })
         });

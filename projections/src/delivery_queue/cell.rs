@@ -50,6 +50,8 @@ pub struct DeliveryRow {
     pub schedule_from: u32,
     /// The recovery that queued it last.
     pub recovery: Option<RecoveryId>,
+    /// Whether its sending since it was last delivered began with a recovery (OC-93).
+    pub replay: bool,
 }
 
 impl DeliveryRow {
@@ -77,6 +79,7 @@ impl DeliveryRow {
             requeues: 0,
             schedule_from: 0,
             recovery: None,
+            replay: false,
         }
     }
 }
@@ -105,6 +108,7 @@ impl Cell {
             attempts: row.attempts,
             schedule_attempts: row.attempts.saturating_sub(row.schedule_from),
             requeues: row.requeues,
+            replay: row.replay,
             due_at: row.next_attempt_at?,
             created_at: row.created_at,
             body: self.body.clone()?,

@@ -46,7 +46,7 @@ pub(crate) use query_endpoint::{
     counts, destroyed_endpoint_keys, endpoint, endpoint_ids, endpoint_total, endpoints,
 };
 pub use query_letter::{DeadLetter, DeadLetterFilter};
-pub(crate) use query_letter::{dead_letter_total, dead_letters};
+pub(crate) use query_letter::{dead_letter_total, dead_letters, oldest_dead_letters};
 pub use query_log::{Attempt, Delivery, DeliveryDetail, DeliveryFilter};
 pub(crate) use query_log::{deliveries, detail};
 pub use query_recovery::{Expirable, Recoverable, Recovery, RecoverySpan};

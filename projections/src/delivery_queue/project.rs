@@ -6,7 +6,7 @@ use mainspring_schemas::{
     event::{
         DeliveryEvent, DomainEvent, EndpointEvent,
         contact::{Announced, BucketEntered, BucketLeft, ContactEvent},
-        delivery::{AttemptResult, Attempted, Requeued},
+        delivery::{AttemptResult, Attempted, RequeueCause, Requeued},
         endpoint::TestRequested,
     },
 };
@@ -197,10 +197,15 @@ pub fn settle(delivery: &mut DeliveryRow, attempted: &Attempted, recorded_at: Ti
 }
 
 /// Makes a delivery due again, whatever became of it before (OB-160): its attempts go on being numbered, its schedule
-/// starts afresh. `false` if it waits for its first attempt anyway.
+/// starts afresh. What the receiver has and a recovery asks for is a replay until it is delivered, also if it fails and is
+/// asked for once more (OC-93). `false` if it waits for its first attempt anyway.
 pub fn requeue(delivery: &mut DeliveryRow, requeued: &Requeued, recorded_at: Timestamp) -> bool {
     if delivery.status == DeliveryStatus::Pending && delivery.attempts == 0 {
         return false;
+    }
+    if delivery.status == DeliveryStatus::Delivered {
+        // What was settled without a request was not sent before.
+        delivery.replay = requeued.cause == RequeueCause::Recovery && delivery.response_status.is_some();
     }
     delivery.status = DeliveryStatus::Pending;
     delivery.next_attempt_at = Some(requeued.at);

@@ -35,6 +35,8 @@ pub struct DueDelivery {
     pub schedule_attempts: u32,
     /// How often it was requeued.
     pub requeues: u32,
+    /// Whether the receiver has it and a recovery sends it again (OC-93).
+    pub replay: bool,
     /// Since when it is due.
     pub due_at: Timestamp,
     /// When the row was made.
@@ -62,7 +64,8 @@ pub enum FirstAttempts {
 }
 
 const COLUMNS: &str = "d.seq, d.id, d.endpoint, d.message, d.event_type, d.contact, d.test, d.attempts,
-    d.next_attempt_at, d.created_at, d.attempts - d.schedule_from, d.requeues, (SELECT b.body FROM delivery_bodies b WHERE b.seq = d.seq)";
+    d.next_attempt_at, d.created_at, d.attempts - d.schedule_from, d.requeues, d.replay,
+    (SELECT b.body FROM delivery_bodies b WHERE b.seq = d.seq)";
 
 fn read(row: &Row<'_>) -> rusqlite::Result<DueDelivery> {
     Ok(DueDelivery {
@@ -78,7 +81,8 @@ fn read(row: &Row<'_>) -> rusqlite::Result<DueDelivery> {
         created_at: instant(row, 9)?,
         schedule_attempts: row.get(10)?,
         requeues: row.get(11)?,
-        body: row.get::<_, Vec<u8>>(12)?.into(),
+        replay: row.get(12)?,
+        body: row.get::<_, Vec<u8>>(13)?.into(),
     })
 }
 

@@ -46,11 +46,32 @@ pub struct DeadLetterFilter {
     pub statuses: Vec<String>,
     /// Only this entry.
     pub id: Option<DeliveryId>,
+    /// Only of this endpoint.
+    pub endpoint: Option<EndpointId>,
+    /// Given up at this instant or later.
+    pub since: Option<Timestamp>,
+    /// Only what can be sent again: its endpoint is enabled, and whom it is about was not erased.
+    pub retriable: bool,
 }
+
+/// That the endpoint of a letter gets requests, and that there is a body to send.
+const IS_RETRIABLE: &str = "EXISTS (
+    SELECT 1 FROM deliveries d JOIN endpoints e ON e.id = d.endpoint JOIN delivery_bodies b ON b.seq = d.seq
+    WHERE d.seq = l.seq AND e.disabled_at IS NULL AND e.deleted_at IS NULL AND length(b.body) > 0)";
 
 fn of_letters(filter: &DeadLetterFilter) -> Conditions {
     let mut conditions = Conditions::default();
     conditions.compare("l.id =", filter.id.map(|id| Value::Blob(id.0.as_bytes().to_vec())));
+    if let Some(endpoint) = filter.endpoint {
+        let place = conditions.place(Value::Blob(endpoint.0.as_bytes().to_vec()));
+        let of_endpoint =
+            format!("EXISTS (SELECT 1 FROM deliveries d WHERE d.seq = l.seq AND d.endpoint = {place})");
+        conditions.clauses.push(of_endpoint);
+    }
+    conditions.compare("l.created_at >=", filter.since.map(|at| Value::Integer(at.0)));
+    if filter.retriable {
+        conditions.clauses.push(IS_RETRIABLE.to_owned());
+    }
     if !filter.statuses.is_empty() {
         let places: Vec<String> =
             filter.statuses.iter().map(|status| conditions.place(Value::Text(status.clone()))).collect();
@@ -91,6 +112,25 @@ pub(crate) fn dead_letters(
             retried_at: maybe_instant(row, 10)?,
             created_at: instant(row, 11)?,
         })
+    })?;
+    Ok(letters.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The oldest dead letters that a filter leaves, in the order of the log (DL-05).
+pub(crate) fn oldest_dead_letters(
+    connection: &Connection,
+    filter: &DeadLetterFilter,
+    limit: usize,
+) -> Result<Vec<(EndpointId, DeliveryId)>> {
+    let mut conditions = of_letters(filter);
+    let limit = conditions.place(Value::Integer(rows(limit)));
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT (SELECT d.endpoint FROM deliveries d WHERE d.seq = l.seq), l.id FROM dead_letters l
+         WHERE {} ORDER BY l.seq LIMIT {limit}",
+        conditions.clause()
+    ))?;
+    let letters = statement.query_map(params_from_iter(conditions.values), |row| {
+        Ok((EndpointId(id(row, 0)?), DeliveryId(id(row, 1)?)))
     })?;
     Ok(letters.collect::<rusqlite::Result<_>>()?)
 }

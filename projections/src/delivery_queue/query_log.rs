@@ -35,6 +35,8 @@ pub struct Delivery {
     pub status: DeliveryStatus,
     /// Pending, but its endpoint is disabled.
     pub held: bool,
+    /// Whether the receiver has it and a recovery sends it again (OC-93); as it was when it ended.
+    pub replay: bool,
     /// Attempts made.
     pub attempts: u32,
     /// When the next one is due.
@@ -69,6 +71,7 @@ impl Delivery {
             contact: row.contact,
             test: row.test,
             status: row.status,
+            replay: row.replay,
             attempts: row.attempts,
             next_attempt_at: row.next_attempt_at,
             last_attempt_at: row.last_attempt_at,
@@ -210,7 +213,7 @@ pub(super) fn conditions(filter: &DeliveryFilter) -> Conditions {
 }
 
 fn read_with_endpoint(row: &Row<'_>) -> rusqlite::Result<Delivery> {
-    Ok(Delivery::new(read(row)?, row.get(21)?))
+    Ok(Delivery::new(read(row)?, row.get(22)?))
 }
 
 const SELECT: &str = "e.disabled_at IS NOT NULL FROM deliveries d JOIN endpoints e ON e.id = d.endpoint";

@@ -47,7 +47,8 @@ CREATE TABLE deliveries (
     updated_at       INTEGER NOT NULL,
     requeues         INTEGER NOT NULL, -- how often it became due anew (OB-160)
     schedule_from    INTEGER NOT NULL, -- attempts made before its schedule began
-    recovery         BLOB              -- the recovery that queued it last
+    recovery         BLOB,             -- the recovery that queued it last
+    replay           INTEGER NOT NULL  -- the receiver has it and a recovery sends it again (OC-93)
 ) STRICT;
 CREATE UNIQUE INDEX deliveries_by_id ON deliveries (id);
 CREATE INDEX deliveries_pending ON deliveries (endpoint, attempts, seq) WHERE status = 'pending';

@@ -19,7 +19,7 @@ use crate::{
 pub(super) const COLUMNS: &str =
     "d.seq, d.id, d.endpoint, d.message, d.event_type, d.contact, d.test, d.status,
     d.attempts, d.next_attempt_at, d.last_attempt_at, d.response_status, d.response_snippet, d.last_error,
-    d.error_class, d.delivered_at, d.created_at, d.updated_at, d.requeues, d.schedule_from, d.recovery";
+    d.error_class, d.delivered_at, d.created_at, d.updated_at, d.requeues, d.schedule_from, d.recovery, d.replay";
 
 /// A delivery's row out of [`COLUMNS`].
 pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<DeliveryRow> {
@@ -45,6 +45,7 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<DeliveryRow> {
         requeues: row.get(18)?,
         schedule_from: row.get(19)?,
         recovery: maybe_id(row, 20)?.map(RecoveryId),
+        replay: row.get(21)?,
     })
 }
 
@@ -60,15 +61,15 @@ pub(super) fn write(connection: &Connection, cells: &[Cell]) -> Result<()> {
     let mut insert = connection.prepare_cached(
         "INSERT INTO deliveries (seq, id, endpoint, message, event_type, contact, test, status, attempts,
              next_attempt_at, last_attempt_at, response_status, response_snippet, last_error, error_class,
-             delivered_at, created_at, updated_at, requeues, schedule_from, recovery)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)",
+             delivered_at, created_at, updated_at, requeues, schedule_from, recovery, replay)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)",
     )?;
     let mut insert_body =
         connection.prepare_cached("INSERT INTO delivery_bodies (seq, body) VALUES (?1, ?2)")?;
     let mut update = connection.prepare_cached(
         "UPDATE deliveries SET status = ?2, attempts = ?3, next_attempt_at = ?4, last_attempt_at = ?5,
              response_status = ?6, response_snippet = ?7, last_error = ?8, error_class = ?9, delivered_at = ?10,
-             updated_at = ?11, requeues = ?12, schedule_from = ?13, recovery = ?14
+             updated_at = ?11, requeues = ?12, schedule_from = ?13, recovery = ?14, replay = ?15
          WHERE seq = ?1",
     )?;
     for Cell { row, body } in cells {
@@ -99,6 +100,7 @@ pub(super) fn write(connection: &Connection, cells: &[Cell]) -> Result<()> {
                     row.requeues,
                     row.schedule_from,
                     recovery,
+                    row.replay,
                 ])?;
                 insert_body.execute(params![integer(row.seq), &body[..]])?;
             }
@@ -118,6 +120,7 @@ pub(super) fn write(connection: &Connection, cells: &[Cell]) -> Result<()> {
                     row.requeues,
                     row.schedule_from,
                     recovery,
+                    row.replay,
                 ])?;
             }
         }

@@ -150,6 +150,15 @@ impl ReadModels {
         self.ask(|connection| delivery_queue::dead_letters(connection, filter, limit, offset))
     }
 
+    /// The oldest dead letters that a filter leaves, in the order of the log (DL-05).
+    pub fn oldest_dead_letters(
+        &self,
+        filter: &DeadLetterFilter,
+        limit: usize,
+    ) -> Result<Vec<(EndpointId, DeliveryId)>> {
+        self.ask(|connection| delivery_queue::oldest_dead_letters(connection, filter, limit))
+    }
+
     /// How many dead letters a filter leaves.
     pub fn dead_letter_count(&self, filter: &DeadLetterFilter) -> Result<u64> {
         self.ask(|connection| delivery_queue::dead_letter_total(connection, filter))

@@ -185,7 +185,10 @@ fn ob_123_to_ob_127_outcomes_attempts_and_dead_letters() {
     assert_eq!(letters[0].body, detail.payload);
     assert_eq!(
         read_models
-            .dead_letter_count(&DeadLetterFilter { statuses: vec!["retried".into()], id: None })
+            .dead_letter_count(&DeadLetterFilter {
+                statuses: vec!["retried".into()],
+                ..DeadLetterFilter::default()
+            })
             .unwrap(),
         0
     );

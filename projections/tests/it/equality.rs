@@ -72,6 +72,7 @@ fn check_against_model(read_models: &ReadModels, history: &History) {
         let found = read_models.delivery(*id).unwrap().unwrap().delivery;
         assert_eq!(found.status.as_str(), expected.status);
         assert_eq!((found.endpoint, found.attempts), (expected.endpoint, expected.attempts));
+        assert_eq!(found.replay, expected.replay, "OC-93");
     }
     let all = read_models.deliveries(&DeliveryFilter::default(), Order::Ascending, None, usize::MAX).unwrap();
     assert!(

@@ -92,6 +92,10 @@ pub struct ModelDelivery {
     pub contact: Option<ContactId>,
     pub attempts: u32,
     pub requeues: u32,
+    /// Whether what it was delivered with was a request.
+    pub sent: bool,
+    /// Whether it is sent again although the receiver has it.
+    pub replay: bool,
     pub status: &'static str,
     /// When it got this status.
     pub since: Timestamp,
@@ -101,7 +105,18 @@ pub struct ModelDelivery {
 
 impl ModelDelivery {
     fn new(endpoint: EndpointId, contact: Option<ContactId>, since: Timestamp) -> Self {
-        Self { endpoint, contact, attempts: 0, requeues: 0, status: "pending", since, parting: false }
+        let (attempts, requeues, status) = (0, 0, "pending");
+        Self {
+            endpoint,
+            contact,
+            attempts,
+            requeues,
+            sent: false,
+            replay: false,
+            status,
+            since,
+            parting: false,
+        }
     }
 
     fn turn(&mut self, status: &'static str, at: Timestamp) {

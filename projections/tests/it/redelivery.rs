@@ -62,12 +62,81 @@ fn ob_160_a_requeued_delivery_comes_as_a_retry_in_log_order_with_a_fresh_schedul
     let first = models.first_attempts(endpoint, All, None, 10);
     assert_eq!(first.unwrap(), []);
     let letters = |status: &str| {
-        let filter = DeadLetterFilter { statuses: vec![status.to_owned()], id: None };
+        let filter = DeadLetterFilter { statuses: vec![status.to_owned()], ..DeadLetterFilter::default() };
         models.dead_letters(&filter, 10, 0).unwrap()
     };
     assert_eq!((letters("pending").len(), letters("retried").len()), (1, 3));
     assert!(letters("retried").iter().all(|letter| letter.retried_at == Some(history.now())));
     assert_eq!(models.untried(endpoint, 10).unwrap(), 3);
+}
+
+#[test]
+fn oc_93_only_what_the_receiver_has_is_a_replay_until_it_has_it_again() {
+    use AttemptResult::{Delivered, Failed};
+    let replay_of = |history: &History, id: DeliveryId, endpoint| {
+        let (_dir, models, _) = models(history);
+        let due = models.retries(endpoint, All, LATER, None, 10).unwrap();
+        due.iter().find(|due| due.id == id).map(|due| due.replay)
+    };
+    for (first, sent, replayed, expected) in [
+        (Delivered, true, true, true),
+        (Delivered, true, false, false),
+        // Nothing was sent: the destination had nothing to say, or did not take the type.
+        (Delivered, false, true, false),
+        (Failed, true, true, false),
+    ] {
+        let (mut history, endpoint) = announced(1);
+        let id = history.order[0];
+        history.outcome_of(id, first.clone(), false, sent);
+        if replayed {
+            history.replay(id)
+        } else {
+            history.requeue(id)
+        }
+        assert_eq!(replay_of(&history, id, endpoint), Some(expected), "{first:?} {sent} {replayed}");
+    }
+
+    let (mut history, endpoint) = announced(1);
+    let id = history.order[0];
+    history.outcome(id, Delivered, false);
+    history.replay(id);
+    history.outcome(id, Failed, false);
+    assert_eq!(replay_of(&history, id, endpoint), None, "given up");
+    history.requeue(id);
+    assert_eq!(replay_of(&history, id, endpoint), Some(true), "the receiver still has it");
+    history.outcome(id, Delivered, false);
+    history.requeue(id);
+    assert_eq!(replay_of(&history, id, endpoint), Some(false), "asked for by itself");
+}
+
+#[test]
+fn dl_05_the_oldest_letters_of_a_filter() {
+    let (mut history, endpoint) = announced(4);
+    let order = history.order.clone();
+    for id in &order {
+        history.step((1, 0, 1));
+        history.outcome(*id, AttemptResult::Failed, false);
+    }
+    let since = history.now();
+    history.requeue(order[1]);
+    let (_dir, models, _) = models(&history);
+    let pending = DeadLetterFilter { statuses: vec!["pending".to_owned()], ..DeadLetterFilter::default() };
+    let of = |filter: &DeadLetterFilter, limit| {
+        let found = models.oldest_dead_letters(filter, limit).unwrap();
+        let total = models.dead_letter_count(filter).unwrap();
+        (found.into_iter().map(|(_, id)| id).collect::<Vec<_>>(), total)
+    };
+    let (a, c, d) = (order[0], order[2], order[3]);
+    assert_eq!(of(&pending, 10), (vec![a, c, d], 3));
+    assert_eq!(of(&pending, 2), (vec![a, c], 3));
+    assert_eq!(of(&pending, 0), (vec![], 3));
+    let retriable = DeadLetterFilter { retriable: true, endpoint: Some(endpoint), ..pending.clone() };
+    assert_eq!(of(&retriable, 10), (vec![a, c, d], 3));
+    let late = DeadLetterFilter { since: Some(since), ..pending.clone() };
+    assert_eq!(of(&late, 10), (vec![d], 1));
+    let nobody = EndpointId(uuid::Uuid::from_u128(7));
+    let elsewhere = DeadLetterFilter { endpoint: Some(nobody), ..pending.clone() };
+    assert_eq!(of(&elsewhere, 10), (vec![], 0));
 }
 
 #[test]

@@ -16,7 +16,7 @@ mod url;
 pub use config::{ConfigIssue, ConfigSchema, Field, FieldKind};
 pub use load::assemble;
 pub use mask::{MASK, looks_secret, masked, masked_address, unmasked, unmasked_text};
-pub use model::{DestinationDefinition, Method, ROOTS, RequestTemplate, Success};
+pub use model::{DestinationDefinition, Method, REPLAY_HEADER, ROOTS, RequestTemplate, Success};
 pub use published::destination_schema;
 pub use url::{ForeignUrl, InvalidUrl, UrlTemplate};
 
@@ -42,7 +42,8 @@ pub struct Description {
 }
 
 impl Description {
-    /// Whether it takes every type that a subscription covers (OB-200).
+    /// Whether it takes every type that a subscription covers (OB-200). A type that nobody subscribes to, such as that of a
+    /// test, is taken by all.
     pub fn takes(&self, subscription: &str) -> bool {
         subscribable()
             .filter(|outbound| subscribes(subscription, outbound))
@@ -65,7 +66,7 @@ mod tests {
             placeholder_url: None,
             secret_url: false,
         };
-        for taken in ["contact.created", "email.bounced", "email.*"] {
+        for taken in ["contact.created", "email.bounced", "email.*", "webhook.test"] {
             assert!(crm.takes(taken), "{taken}");
         }
         for refused in ["contact.updated", "contact.*", "*", "bucket.*"] {

@@ -3,8 +3,14 @@
 use super::{Description, UrlTemplate};
 use crate::expression::{Condition, Shape, Template};
 
-/// The names that expressions of a destination begin with.
-pub const ROOTS: [&str; 4] = ["envelope", "data", "config", "endpoint"];
+/// The names that expressions of a destination begin with; of `config`, only the members that the file declares.
+pub const ROOTS: [&str; 4] = ["envelope", "data", CONFIG, "endpoint"];
+
+/// The name of the configuration.
+pub(super) const CONFIG: &str = "config";
+
+/// The header, in lower case, of an attempt to send again what was delivered before (OC-93).
+pub const REPLAY_HEADER: &str = "webhook-replay";
 
 /// What a file says: what the destination is, and how an envelope becomes a request.
 #[derive(Debug, PartialEq)]

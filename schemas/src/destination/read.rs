@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::{
     ConfigSchema, Description, DestinationDefinition, Field, FieldKind, Method, ROOTS, RequestTemplate,
     Success, UrlTemplate, looks_secret,
+    model::{CONFIG, REPLAY_HEADER},
 };
 use crate::{
     catalog::{is_subscription, subscribable},
@@ -34,9 +35,9 @@ pub(super) const TYPES: [(&str, FieldKind); 4] = [
     ("url", FieldKind::Address),
 ];
 
-/// Headers that are the sender's own: they say where a request ends and to whom it goes.
-const OWN_HEADERS: [&str; 6] =
-    ["host", "content-length", "transfer-encoding", "connection", "upgrade", "expect"];
+/// Headers that are the sender's own: they say where a request ends, to whom it goes, and whether it is a repetition.
+const OWN_HEADERS: [&str; 7] =
+    ["host", "content-length", "transfer-encoding", "connection", "upgrade", "expect", REPLAY_HEADER];
 
 pub(super) fn destination(reader: &mut Reader, node: &Node) -> Reading<DestinationDefinition> {
     let since = reader.problems.len();
@@ -56,9 +57,11 @@ fn definition(reader: &mut Reader, node: &Node, id: Option<&String>) -> Option<D
         Some(config) => self::config(reader, config),
         None => Some(ConfigSchema::default()),
     };
-    let skip_if = node.get("skip_if").map(|skip| Condition::read(reader, skip, "skip_if", &ROOTS));
+    let roots = roots(config.as_ref());
+    let roots: Vec<&str> = roots.iter().map(String::as_str).collect();
+    let skip_if = node.get("skip_if").map(|skip| Condition::read(reader, skip, "skip_if", &roots));
     let request = reader.required(node, "", "request");
-    let request = request.and_then(|request| self::request(reader, request));
+    let request = request.and_then(|request| self::request(reader, request, &roots));
     let success = node.get("success").map(|success| self::success(reader, success));
     let description = Description {
         id: id?.clone(),
@@ -75,6 +78,15 @@ fn definition(reader: &mut Reader, node: &Node, id: Option<&String>) -> Option<D
         request: request?,
         success: optional(success)?,
     })
+}
+
+/// What expressions begin with: a member of the configuration that the file does not declare has no value, ever. Where
+/// the declaration itself has faults nothing is said about its members.
+fn roots(config: Option<&ConfigSchema>) -> Vec<String> {
+    let Some(config) = config else { return ROOTS.map(str::to_owned).to_vec() };
+    let declared = || config.fields.iter().map(|field| within(CONFIG, &field.name));
+    let of = |root: &str| if root == CONFIG { declared().collect() } else { vec![root.to_owned()] };
+    ROOTS.into_iter().flat_map(of).collect()
 }
 
 /// What is not there is no fault; what cannot be read is.
@@ -172,16 +184,16 @@ fn literal(node: &Node) -> Option<Value> {
     }
 }
 
-fn request(reader: &mut Reader, node: &Node) -> Option<RequestTemplate> {
+fn request(reader: &mut Reader, node: &Node, roots: &[&str]) -> Option<RequestTemplate> {
     map(reader, node, "request", "write for example {url: \"https://crm.example.com/ingest\"}")?;
     reader.check_keys(node.members(), "request", &REQUEST_KEYS);
     let method = node.get("method").map(|method| reader.choice(method, "request.method", &Method::ALL));
-    let url = reader.required(node, "request", "url").and_then(|url| self::url(reader, url));
+    let url = reader.required(node, "request", "url").and_then(|url| self::url(reader, url, roots));
     let headers = match node.get("headers") {
-        Some(headers) => self::headers(reader, headers),
+        Some(headers) => self::headers(reader, headers, roots),
         None => Some(Vec::new()),
     };
-    let json = node.get("json").map(|json| Shape::read(reader, json, "request.json", &ROOTS));
+    let json = node.get("json").map(|json| Shape::read(reader, json, "request.json", roots));
     Some(RequestTemplate {
         method: optional(method)?.unwrap_or_default(),
         url: url?,
@@ -190,13 +202,13 @@ fn request(reader: &mut Reader, node: &Node) -> Option<RequestTemplate> {
     })
 }
 
-fn url(reader: &mut Reader, node: &Node) -> Option<UrlTemplate> {
+fn url(reader: &mut Reader, node: &Node, roots: &[&str]) -> Option<UrlTemplate> {
     let text = reader.text(node, "request.url")?;
-    let parsed = UrlTemplate::parse(text, &ROOTS);
+    let parsed = UrlTemplate::parse(text, roots);
     parsed.map_err(|invalid| reader.error(node.at, "request.url", invalid.to_string(), None)).ok()
 }
 
-fn headers(reader: &mut Reader, node: &Node) -> Option<Vec<(String, Template)>> {
+fn headers(reader: &mut Reader, node: &Node, roots: &[&str]) -> Option<Vec<(String, Template)>> {
     let members = map(reader, node, "request.headers", "write for example {X-Source: mainspring}")?;
     let mut seen = Vec::with_capacity(members.len());
     let mut read = Vec::with_capacity(members.len());
@@ -212,7 +224,7 @@ fn headers(reader: &mut Reader, node: &Node) -> Option<Vec<(String, Template)>> 
             reader.error(value.at, &path, format!("the header `{name}` is there twice"), None);
         }
         seen.push(folded);
-        let value = template(reader, value, &path, &ROOTS);
+        let value = template(reader, value, &path, roots);
         read.push(value.map(|value| (name.to_owned(), value)));
     }
     read.into_iter().collect()

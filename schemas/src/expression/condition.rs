@@ -2,7 +2,10 @@
 
 use serde_json::Value;
 
-use super::Scope;
+use super::{
+    Scope,
+    names::{Unknown, unknown},
+};
 use crate::criteria::{
     document::{Data, Node, at_index, within},
     reader::Reader,
@@ -105,12 +108,11 @@ fn read_property(reader: &mut Reader, node: &Node, path: &str, roots: &[&str]) -
     reader.check_keys(node.members(), path, &known);
     let named = reader.required(node, path, "prop");
     let property = named.and_then(|named| reader.text(named, &within(path, "prop")));
-    if let (Some(named), Some(property)) = (named, property) {
-        let root = property.split('.').next().unwrap_or_default();
-        if !roots.contains(&root) {
-            let hint = Some(format!("it begins with {}", roots.join(" or ")));
-            reader.error(named.at, &within(path, "prop"), format!("`{root}` is not known here"), hint);
-        }
+    if let (Some(named), Some(property)) = (named, property)
+        && let Some(Unknown { name, known, .. }) = unknown(property, roots)
+    {
+        let hint = Some(format!("it begins with {}", known.join(" or ")));
+        reader.error(named.at, &within(path, "prop"), format!("`{name}` is not known here"), hint);
     }
     let mut comparisons = COMPARISONS.iter().filter_map(|key| Some((*key, node.get(key)?)));
     let (Some((key, operand)), None) = (comparisons.next(), comparisons.next()) else {

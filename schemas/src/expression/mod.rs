@@ -6,6 +6,7 @@
 
 mod condition;
 mod filters;
+mod names;
 mod scope;
 mod shape;
 mod template;

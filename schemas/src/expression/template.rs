@@ -7,8 +7,10 @@ use minijinja::{
     value::{Value, ValueKind},
 };
 
-use super::{Scope, filters};
-use crate::criteria::suggest::did_you_mean;
+use super::{
+    Scope, filters,
+    names::{Unknown, unknown},
+};
 
 static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut environment = Environment::empty();
@@ -37,9 +39,9 @@ pub enum InvalidExpression {
         /// What is wrong.
         reason: String,
     },
-    /// The expression begins with a name that means nothing here.
+    /// A path in the expression begins with names that mean nothing here.
     #[error("`{name}` is not known here; there is {known}{hint}")]
-    UnknownRoot {
+    UnknownName {
         /// As written.
         name: String,
         /// What could be written.
@@ -69,7 +71,8 @@ impl PartialEq for Template {
 }
 
 impl Template {
-    /// Reads a text whose expressions may begin with the names in `roots`.
+    /// Reads a text whose expressions may begin with the names in `roots`: `data` stands for all below it, `config.token`
+    /// for one member of those that `config` has.
     ///
     /// # Errors
     /// See [`InvalidExpression`]: also for filters, tests and functions that do not exist.
@@ -202,12 +205,10 @@ fn compile(expression: &str, roots: &[&str]) -> Result<Expression<'static, 'stat
     let compiled = ENVIRONMENT
         .compile_expression_owned(expression.to_owned())
         .map_err(|error| unreadable(reason(&error)))?;
-    let mut unknown: Vec<String> = compiled.undeclared_variables(false).into_iter().collect();
-    unknown.retain(|name| !roots.contains(&name.as_str()));
-    unknown.sort_unstable();
-    if let Some(name) = unknown.into_iter().next() {
-        let hint = did_you_mean(&name, roots).map_or_else(String::new, |hint| format!(" ({hint})"));
-        return Err(InvalidExpression::UnknownRoot { name, known: roots.join(", "), hint });
+    let mut paths: Vec<String> = compiled.undeclared_variables(true).into_iter().collect();
+    paths.sort_unstable();
+    if let Some(Unknown { name, known, hint }) = paths.iter().find_map(|path| unknown(path, roots)) {
+        return Err(InvalidExpression::UnknownName { name, known: known.join(", "), hint });
     }
     // Names of filters are only looked up when they are used: without data every one of them is.
     match compiled.eval(Value::from_pairs::<_, String, Value>([])) {

@@ -106,11 +106,17 @@ async fn ob_204_deliveries_of_a_kind_that_is_switched_off_wait_for_it() {
     assert_eq!(of("webhook.test")["lastError"], "destination \"slack\" is not registered");
     let waits = of("bucket.entered");
     assert_eq!((&waits["status"], &waits["attemptCount"]), (&json!("pending"), &json!(0)));
+    assert_eq!((&waits["held"], &of("webhook.test")["held"]), (&json!(true), &json!(false)));
+    let one = format!("/v1/admin/webhooks/deliveries/{}", waits["id"].as_str().unwrap());
+    assert_eq!(server.get(&one).await.expect(200)["held"], true);
+    let stats = server.get(&format!("{}/stats", path(&endpoint))).await.expect(200);
+    assert_eq!((&stats["held"], &stats["pending"]), (&json!(1), &json!(0)));
     server.stop();
     assert!(receiver.arrivals().is_empty());
 
     let server = site.with("ENABLED_DESTINATION_PRESETS", "*").start();
     let arrival = arrived(&receiver, 1).await.remove(0);
+    assert_eq!(server.get(&one).await.expect(200)["held"], false);
     assert_eq!(arrival.json(), json!({"text": "*bucket.entered* for `ada@example.com`"}));
     server.stop();
 }
@@ -171,6 +177,52 @@ async fn ob_260_a_destination_of_a_file_from_end_to_end() {
     assert_eq!(document["issues"].as_array().unwrap().len(), 1);
     let example = "../examples/destinations";
     assert_eq!(binary::command().args(["check", example]).output().unwrap().status.code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ob_200_what_a_destination_does_not_take_is_neither_subscribed_to_nor_sent() {
+    let receiver = Receiver::start().await;
+    let site = Site::new(&[("pro", PRO)]);
+    let own = site.definitions().join("destinations");
+    std::fs::create_dir(&own).unwrap();
+    let file = |events: &str| {
+        let text = format!("destination: crm\nevents: {events}\nrequest: {{url: '{}'}}\n", receiver.url());
+        std::fs::write(own.join("crm.yaml"), text).unwrap();
+    };
+    file("[bucket.entered]");
+    let server = site.start();
+    let endpoint = create(&server, "crm", &receiver.url(), &["bucket.entered"], Value::Null).await;
+    for refused in ["bucket.left", "bucket.*", "*"] {
+        let body = json!({"eventTypes": [refused]});
+        let issues = server.patch(&path(&endpoint), &body).await.expect(400);
+        assert!(issues.to_string().contains("only bucket.entered"), "{issues}");
+        let whole = json!({"kind": "crm", "url": receiver.url(), "eventTypes": [refused]});
+        server.post("/v1/admin/webhooks", &whole).await.expect(400);
+    }
+    join(&server, "ada").await;
+    arrived(&receiver, 1).await;
+    server.stop();
+
+    // The endpoint is subscribed since before the file said less.
+    file("[bucket.left]");
+    let server = site.start();
+    join(&server, "bob").await;
+    eventually("both are over", async || {
+        let all = deliveries(&server, &endpoint).await;
+        all.len() == 2 && all.iter().all(|delivery| delivery["status"] == "delivered")
+    })
+    .await;
+    assert_eq!(deliveries(&server, &endpoint).await[0]["responseStatus"], Value::Null);
+    server.stop();
+    assert_eq!(receiver.arrivals().len(), 1, "nothing of bob");
+
+    // A member of the configuration that nobody declares.
+    let text = "destination: crm\nevents: ['*']\nconfig: {token: {type: string}}\nrequest:\n  url: https://a.example/\n  headers: {X: '{{ config.tokn }}'}\n";
+    std::fs::write(own.join("crm.yaml"), text).unwrap();
+    let (code, said) = site.spawn().end();
+    assert_eq!(code, Some(2), "{said}");
+    let expected = "crm.yaml:6:16: error: request.headers.X: `config.tokn` is not known here";
+    assert!(said.contains(expected), "OB-260 {said}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

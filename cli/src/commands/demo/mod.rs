@@ -31,7 +31,10 @@ use mainspring_schemas::{
 
 use self::{figures::Figures, receiver::Receiver, screen::Screen, shop::Shop, visitors::Target};
 use crate::{
-    compose::{DataDir, Options, System, destinations::described},
+    compose::{
+        DataDir, Options, System,
+        destinations::{described, registered},
+    },
     exit::{Fault, Reason},
     interrupt::Interrupt,
     output,
@@ -150,7 +153,9 @@ async fn demonstrate(args: &Args, data: DataDir, mut interrupt: Interrupt) -> an
     let policy = outbound().policy;
     let check = move |url: &str| policy.check_url(url).map(|_| ()).map_err(|refusal| refusal.to_string());
     let token_keys = TokenKeys::new(&Entropy::default().bytes::<32>(), []);
-    let settings = HttpSettings::new(Arc::new(check), described(&Registry::default()), token_keys);
+    let destinations = Registry::default();
+    let mut settings = HttpSettings::new(Arc::new(check), described(&destinations), token_keys);
+    settings.registered = registered(&destinations);
     let state = Data::new(AppState::new(system.engine.clone(), system.read_models.clone(), settings));
     let server = mainspring_http::serve(state, front)?;
     let edge = server.handle();

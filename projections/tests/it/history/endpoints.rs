@@ -95,7 +95,13 @@ impl History {
         self.outcome(id, result, repeat);
     }
 
+    /// A delivery that is settled without a request now and then.
     pub fn outcome(&mut self, id: DeliveryId, result: AttemptResult, repeat: bool) {
+        let sent = result != AttemptResult::Delivered || self.deliveries[&id].attempts % 4 != 3;
+        self.outcome_of(id, result, repeat, sent);
+    }
+
+    pub fn outcome_of(&mut self, id: DeliveryId, result: AttemptResult, repeat: bool, sent: bool) {
         let ModelDelivery { endpoint, attempts: made, requeues: now_requeues, .. } = self.deliveries[&id];
         // Now and then one that began before the newest requeue.
         let requeues = if made % 3 == 2 { now_requeues.saturating_sub(1) } else { now_requeues };
@@ -108,7 +114,7 @@ impl History {
             attempt,
             result: result.clone(),
             duration_ms: 12,
-            response_status: Some(if ok { 204 } else { 500 }),
+            response_status: sent.then_some(if ok { 204 } else { 500 }),
             response_snippet: Some(format!("thanks for {id}")),
             error: (!ok).then(|| "HTTP 500".to_owned()),
             error_class: (!ok).then(|| "http".to_owned()),
@@ -124,6 +130,7 @@ impl History {
             return;
         }
         delivery.attempts = attempt.max(made);
+        delivery.sent = ok && sent;
         match result {
             AttemptResult::Delivered => delivery.turn("delivered", at),
             AttemptResult::Failed if !outrun => delivery.turn("failed", at),

@@ -14,26 +14,38 @@ impl History {
     /// Any of the rarer records of a stream of deliveries.
     pub(super) fn redeliver(&mut self, id: DeliveryId, pick: u8) {
         let (at, endpoint) = (self.now(), self.deliveries[&id].endpoint);
-        match pick % 4 {
+        match pick % 5 {
             0 => self.expire(endpoint),
             1 => self.recover(endpoint, pick),
             2 => {
                 let event = LetterDiscarded { at, delivery: id };
                 self.tell(endpoint, &DeliveryEvent::LetterDiscarded(event));
             }
-            _ => self.span(endpoint),
+            3 => self.span(endpoint),
+            _ => self.replay(id),
         }
     }
 
     pub fn requeue(&mut self, delivery: DeliveryId) {
+        self.requeue_as(delivery, RequeueCause::Retry, None);
+    }
+
+    /// A recovery finds a delivery in whatever state.
+    pub fn replay(&mut self, delivery: DeliveryId) {
+        self.requeue_as(delivery, RequeueCause::Recovery, Some(RecoveryId(Uuid::from_u128(2))));
+    }
+
+    fn requeue_as(&mut self, delivery: DeliveryId, cause: RequeueCause, recovery: Option<RecoveryId>) {
         let (at, endpoint) = (self.now(), self.deliveries[&delivery].endpoint);
-        let event =
-            DeliveryEvent::Requeued(Requeued { at, delivery, cause: RequeueCause::Retry, recovery: None });
+        let event = DeliveryEvent::Requeued(Requeued { at, delivery, cause, recovery });
         self.tell(endpoint, &event);
         let gone = self.is_gone(endpoint);
         let model = self.deliveries.get_mut(&delivery).unwrap();
         let erased = model.contact.is_some_and(|contact| self.erased.contains(&contact));
         if !gone && !erased && (model.status != "pending" || model.attempts > 0) {
+            if model.status == "delivered" {
+                model.replay = model.sent && cause == RequeueCause::Recovery;
+            }
             model.turn("pending", at);
             model.requeues += 1;
         }

@@ -1,13 +1,14 @@
 //! `mainspring deliveries`: what was sent and how it went, and sending it again, on a data directory that no process uses.
 
+mod again;
+
 use std::{process::ExitCode, time::Duration};
 
 use anyhow::Context;
-use mainspring_actors::{api::EngineError, endpoint::RecoveryRequest};
 use mainspring_projections::{
     Attempt, Delivery, DeliveryDetail, DeliveryFilter, DeliveryStatus, Order, RecoverySpan,
 };
-use mainspring_schemas::{DeliveryId, EndpointId, Timestamp};
+use mainspring_schemas::{DeliveryId, EndpointId, RecoveryId, Timestamp};
 use serde_json::{Value, json};
 
 use super::places::DataDirArgument;
@@ -24,7 +25,8 @@ const GRACE: Duration = Duration::from_secs(10);
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 What is to be sent again leaves when the server runs again. Beside a running server use
-GET /v1/admin/webhooks/deliveries, POST /v1/admin/webhooks/deliveries/{id}/retry, POST /v1/admin/webhooks/{id}/recover.
+GET /v1/admin/webhooks/deliveries, POST /v1/admin/webhooks/deliveries/{id}/retry, POST /v1/admin/webhooks/{id}/recover, POST /v1/admin/webhooks/{id}/replay,
+GET /v1/admin/webhooks/recoveries/{taskId}. `mainspring webhooks` is the same command.
 
 Examples:
   mainspring deliveries list --status failed
@@ -102,6 +104,36 @@ enum Action {
         #[command(flatten)]
         common: Common,
     },
+    /// Sends again what one endpoint was sent before, for a new receiver or one that lost data
+    #[command(after_help = "\
+Everything goes out in the order of the log, at the endpoint's own rate, with the message ids and bodies of then. Each of
+these requests has the header `Webhook-Replay: true`.
+
+Example: mainspring deliveries replay --endpoint 0197b6c2-5a0e-7cc3-8a4e-3f1f6ad0b7f1 --from 2026-06-01 --to 2026-06-02")]
+    Replay {
+        /// The endpoint
+        #[arg(long, value_name = "ID")]
+        endpoint: EndpointId,
+        /// Made at this instant or later
+        #[arg(long, value_name = "INSTANT", value_parser = instant::argument)]
+        from: Timestamp,
+        /// Made at this instant or before
+        #[arg(long, value_name = "INSTANT", value_parser = instant::argument)]
+        to: Timestamp,
+        /// Only of these types or patterns
+        #[arg(long, value_delimiter = ',', value_name = "TYPE")]
+        events: Vec<String>,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Shows how far a recovery or a replay is
+    #[command(after_help = "Example: mainspring deliveries progress 0197b6c2-5a0e-7cc3-8a4e-3f1f6ad0b7f1")]
+    Progress {
+        /// The task's id, as `recover` and `replay` told it
+        task: RecoveryId,
+        #[command(flatten)]
+        common: Common,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -124,7 +156,8 @@ fn document(delivery: &Delivery) -> Value {
     json!({
         "id": delivery.id, "endpointId": delivery.endpoint, "webhookId": delivery.message.to_string(),
         "eventType": delivery.event_type, "contactId": delivery.contact, "test": delivery.test,
-        "status": delivery.status.as_str(), "held": delivery.held, "attemptCount": delivery.attempts,
+        "status": delivery.status.as_str(), "held": delivery.held, "replay": delivery.replay,
+        "attemptCount": delivery.attempts,
         "nextRetryAt": delivery.next_attempt_at, "lastAttemptAt": delivery.last_attempt_at,
         "responseStatus": delivery.response_status, "deliveredAt": delivery.delivered_at,
         "lastError": delivery.last_error, "errorClass": delivery.error_class, "createdAt": delivery.created_at,
@@ -147,7 +180,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Action::List { common, .. }
         | Action::Show { common, .. }
         | Action::Retry { common, .. }
-        | Action::Recover { common, .. } => common,
+        | Action::Recover { common, .. }
+        | Action::Replay { common, .. }
+        | Action::Progress { common, .. } => common,
     };
     let (data, json) = (common.data_dir.existing()?, common.json);
     actix_web::rt::System::new().block_on(async {
@@ -176,7 +211,7 @@ async fn act(system: &System, action: Action, json: bool) -> anyhow::Result<()> 
         Action::Show { id, .. } => show(&known(system, id)?, json),
         Action::Retry { ids, .. } => {
             for id in &ids {
-                retry(system, *id).await.with_context(|| format!("delivery {id}"))?;
+                again::retry(system, *id).await.with_context(|| format!("delivery {id}"))?;
             }
             if json {
                 return output::document(&json!({"retried": ids}));
@@ -188,8 +223,20 @@ async fn act(system: &System, action: Action, json: bool) -> anyhow::Result<()> 
             let until = until.unwrap_or_else(|| system.engine.now());
             let span =
                 RecoverySpan { endpoint, since, until, statuses: status, event_types: event, include_missed };
-            recover(system, span, json).await
+            again::recover(system, span, json).await
         }
+        Action::Replay { endpoint, from, to, events, .. } => {
+            let span = RecoverySpan {
+                endpoint,
+                since: from,
+                until: to,
+                statuses: vec![DeliveryStatus::Delivered],
+                event_types: events,
+                include_missed: false,
+            };
+            again::recover(system, span, json).await
+        }
+        Action::Progress { task, .. } => again::progress(system, task, json),
     }
 }
 
@@ -241,50 +288,5 @@ fn show(detail: &DeliveryDetail, json: bool) -> anyhow::Result<()> {
         ]
     });
     output::table(["ATTEMPT", "STARTED", "TOOK", "STATUS", "ASKED", "ERROR"], rows);
-    Ok(())
-}
-
-async fn retry(system: &System, id: DeliveryId) -> anyhow::Result<()> {
-    let detail = known(system, id)?;
-    if detail.payload.is_empty() {
-        return Err(Fault::usage("its contact was erased; there is nothing left to send").into());
-    }
-    system.engine.endpoints().requeue(detail.delivery.endpoint, id).await.map_err(refused)?;
-    Ok(())
-}
-
-fn refused(error: EngineError) -> anyhow::Error {
-    match error {
-        EngineError::NotFound => Fault::usage("its endpoint does not exist any more").into(),
-        EngineError::State(reason) => Fault::usage(reason).into(),
-        error => error.into(),
-    }
-}
-
-async fn recover(system: &System, span: RecoverySpan, json: bool) -> anyhow::Result<()> {
-    if span.statuses.contains(&DeliveryStatus::Pending) {
-        return Err(Fault::usage("--status: what is pending goes out anyway").into());
-    }
-    let busy = system.read_models.running_recoveries()?;
-    if let Some(other) = busy.iter().find(|recovery| recovery.span.endpoint == span.endpoint) {
-        return Err(Fault::usage(format!("recovery {} of this endpoint is running", other.id)).into());
-    }
-    let end = system.engine.log().durable_end();
-    let matched = system.read_models.recoverable_total(&span, end)?;
-    let endpoint = span.endpoint;
-    let request = RecoveryRequest {
-        since: span.since,
-        until: span.until,
-        statuses: span.statuses.iter().map(|status| status.as_str().to_owned()).collect(),
-        event_types: span.event_types,
-        include_missed: span.include_missed,
-        matched,
-        end,
-    };
-    let (task, _) = system.engine.endpoints().recover(endpoint, request).await.map_err(refused)?;
-    if json {
-        return output::document(&json!({"taskId": task, "matched": matched}));
-    }
-    output::notice(format_args!("recovery {task}: {matched} deliveries leave when the server runs again"));
     Ok(())
 }
