@@ -22,7 +22,7 @@ use mainspring_schemas::{
     criteria::Criteria,
     definition::BucketDefinition,
     event::{
-        BucketEvent, ContactEvent, DeliveryEvent, EndpointEvent, IdentityEvent,
+        BucketEvent, ContactEvent, DeliveryEvent, EndpointEvent, IdentityEvent, SourceSecretEvent,
         bucket::{
             BackfillAdvanced, BackfillCompleted, BackfillStarted, CatchUpPlanned, Defined, Purpose, Retired,
             Switched,
@@ -40,6 +40,7 @@ use mainspring_schemas::{
         },
         identity::Claimed,
         redelivery::{Expired, LetterDiscarded, Recovered, RecoveryAdvanced, RecoveryEnded, RecoveryStarted},
+        source_secret::SecretStored,
     },
     identity::KeyKind,
 };
@@ -218,7 +219,7 @@ impl History {
     /// One step, skipped where it makes no sense.
     pub fn step(&mut self, (what, whom, spare): Step) {
         self.now += 1 + i64::from(spare) * 700_000;
-        match what % 25 {
+        match what % 26 {
             0..=2 => drop(self.create(spare)),
             3..=7 => self.touch(whom, spare),
             8 | 9 => self.attach(whom, spare),
@@ -231,8 +232,17 @@ impl History {
             18 | 19 => self.endpoint(whom, spare),
             20..=22 => self.attempt(whom, spare),
             23 => self.dwell(whom, spare),
-            _ => self.bucket(whom, spare),
+            24 => self.bucket(whom, spare),
+            _ => self.source_secret(),
         }
+    }
+
+    /// A secret of a webhook source concerns no read model.
+    fn source_secret(&mut self) {
+        let secret = "5e".repeat(32);
+        let stored = SourceSecretEvent::Stored(SecretStored { at: self.now(), secret });
+        let source = SourceId::new(&format!("source-{}", self.records.len())).unwrap();
+        self.append(StreamName::source(&source), stored.encode().unwrap());
     }
 
     pub fn create(&mut self, spare: u8) -> usize {
