@@ -28,7 +28,7 @@ use mainspring_projections::ReadModels;
 use mainspring_schemas::{BucketId, ContactId, EndpointId, StreamName, Timestamp};
 use serde_json::Value;
 
-/// A log that fails on demand: appends, and reads from the end of a stream.
+/// A log that fails on demand: appends, and reads of stored secrets.
 struct Faulty(Arc<EmbeddedLog>, Arc<AtomicBool>, Arc<AtomicBool>);
 
 #[async_trait]
@@ -60,7 +60,7 @@ impl EventLog for Faulty {
         from: Option<Version>,
         limit: usize,
     ) -> Result<Vec<Recorded>, LogError> {
-        if self.2.load(Ordering::SeqCst) {
+        if stream.category() == "source" && self.2.load(Ordering::SeqCst) {
             return Err(LogError::Unusable("a fault".to_owned()));
         }
         self.0.read_stream_back(stream, from, limit).await
@@ -136,7 +136,7 @@ pub struct World {
     read_models: ReadModels,
     /// Whether appends fail.
     pub broken: Arc<AtomicBool>,
-    /// Whether reads from the end of a stream fail.
+    /// Whether stored secrets cannot be read.
     pub unreadable: Arc<AtomicBool>,
     /// Ids of sources that take requests without a secret.
     pub unauthenticated: Option<String>,

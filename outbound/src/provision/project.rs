@@ -27,8 +27,10 @@ pub(super) async fn discover(api: &Api, project_key: Option<&str>) -> Result<u64
 
 fn unlisted(fault: Fault) -> Fault {
     match fault.kind {
-        FaultKind::Unauthorized | FaultKind::ApiError => fault,
-        _ => Fault::no_project("The personal API key may not list projects (scope project:read)"),
+        FaultKind::MissingScope => {
+            Fault::no_project("The personal API key may not list projects (scope project:read)")
+        }
+        _ => fault,
     }
 }
 
