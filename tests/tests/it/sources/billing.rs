@@ -1,6 +1,6 @@
 //! Sources of files.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::json;
 
