@@ -100,6 +100,14 @@ async fn ws_90_to_ws_93_posthog_is_connected_and_its_events_come_in() {
     assert_eq!(provision(&server).await.expect(200)["action"], "unchanged");
     server.stop();
     assert_eq!(traces(&site.data(), &[&secret, KEY]), Vec::<String>::new());
+    let stream = |more: &[&str]| {
+        let mut command = binary::command();
+        command.args(["stream", "source-posthog", "--data-dir"]).arg(site.data()).args(more);
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    };
+    assert!(stream(&[]).contains("a secret was made and stored"), "{}", stream(&[]));
+    let shown: Value = serde_json::from_str(&stream(&["--json"])).unwrap();
+    assert_eq!((&shown["type"], &shown["event"]["secret"]), (&json!("source.secret-stored"), &json!("***")));
     binary::assert_verified(&site.data());
 }
 
