@@ -49,11 +49,8 @@ pub(crate) async fn find<'s>(
 /// As [`find`].
 pub(crate) async fn all<'s>(registry: &'s Registry, engine: &Engine) -> Result<Vec<Mounted<'s>>, ApiError> {
     let mut mounted = Vec::new();
-    for source in registry.iter() {
-        mounted.push(with_secret(source, engine).await?);
-    }
-    for source in registry.iter_dormant() {
-        mounted.extend(Some(with_secret(source, engine).await?).filter(|mounted| mounted.stored.is_some()));
+    for source in registry.iter().chain(registry.iter_dormant()) {
+        mounted.extend(find(registry, engine, source.id.as_str()).await?);
     }
     mounted.sort_by(|one, other| one.source.id.cmp(&other.source.id));
     Ok(mounted)

@@ -219,8 +219,13 @@ impl History {
     /// One step, skipped where it makes no sense.
     pub fn step(&mut self, (what, whom, spare): Step) {
         self.now += 1 + i64::from(spare) * 700_000;
-        match what % 26 {
-            0..=2 => drop(self.create(spare)),
+        match what % 25 {
+            0..=2 => {
+                if spare.is_multiple_of(4) {
+                    self.source_secret();
+                }
+                self.create(spare);
+            }
             3..=7 => self.touch(whom, spare),
             8 | 9 => self.attach(whom, spare),
             10 | 11 => self.change(whom, spare),
@@ -232,8 +237,7 @@ impl History {
             18 | 19 => self.endpoint(whom, spare),
             20..=22 => self.attempt(whom, spare),
             23 => self.dwell(whom, spare),
-            24 => self.bucket(whom, spare),
-            _ => self.source_secret(),
+            _ => self.bucket(whom, spare),
         }
     }
 
