@@ -51,6 +51,7 @@ use crate::{
     population::Population,
     rules::Rules,
     shard::{Failure, Message, Shard, Shared, Verb},
+    source_secrets::SourceSecrets,
 };
 
 /// How long a full shard is left in peace.
@@ -63,6 +64,7 @@ pub struct Engine {
     access: Arc<AccessKeys>,
     endpoints: Arc<Endpoints>,
     buckets: Arc<Buckets>,
+    source_secrets: Arc<SourceSecrets>,
 }
 
 /// How the engine is.
@@ -184,6 +186,11 @@ impl Engine {
     /// Buckets: definitions in force, switches, back-fills.
     pub fn buckets(&self) -> &Buckets {
         &self.buckets
+    }
+
+    /// Secrets that were made for webhook sources.
+    pub fn source_secrets(&self) -> &SourceSecrets {
+        &self.source_secrets
     }
 
     /// The log everything stands in.

@@ -1,4 +1,4 @@
-//! Contacts, buckets and endpoints: event-sourced entities and the actors that host them.
+//! Contacts, buckets, endpoints and secrets of sources: event-sourced entities and the actors that host them.
 //!
 //! Rules are pure: [`contact::decide`] and [`contact::apply`] know no clock, no disk and no actor. `shard` hosts the
 //! entities, [`identity`] finds and guards owners of keys, [`engine`] is the handle everybody else holds. This crate
@@ -18,6 +18,7 @@ pub mod identity;
 pub mod population;
 pub mod rules;
 mod shard;
+pub mod source_secrets;
 mod writer;
 
 pub use access::AccessKeys;
@@ -25,3 +26,4 @@ pub use bucket::Buckets;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use endpoint::Endpoints;
 pub use engine::{Engine, EngineHealth, Erased, Hosting, Options, Restoration};
+pub use source_secrets::SourceSecrets;

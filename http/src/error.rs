@@ -37,6 +37,12 @@ pub enum ApiError {
     /// HT-25: the state does not allow it.
     #[error("{0}")]
     Conflict(String),
+    /// A provider cannot be connected as things are (WS-91).
+    #[error("{0}")]
+    NotConnectable(&'static str, Option<Advice>),
+    /// A provider that was called refused or failed (WS-91).
+    #[error("{0}")]
+    Provider(&'static str, Advice),
     /// HT-26: over the size limit.
     #[error("Payload too large")]
     TooLarge,
@@ -59,6 +65,15 @@ pub enum ApiError {
     /// HT-28: the cause goes to the log, never to the caller.
     #[error("Internal Server Error")]
     Internal,
+}
+
+/// What an operator is told beside the word of an error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Advice {
+    /// What happened.
+    pub detail: String,
+    /// What helps.
+    pub remediation: String,
 }
 
 impl ApiError {
@@ -97,7 +112,8 @@ impl ResponseError for ApiError {
             Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
-            Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::Conflict(_) | Self::NotConnectable(..) => StatusCode::CONFLICT,
+            Self::Provider(..) => StatusCode::BAD_GATEWAY,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Limited { .. } => StatusCode::TOO_MANY_REQUESTS,
@@ -116,6 +132,10 @@ impl ResponseError for ApiError {
             }
             Self::InvalidPayload(details) => {
                 return response.json(json!({"error": self.to_string(), "details": details}));
+            }
+            Self::NotConnectable(error, Some(advice)) | Self::Provider(error, advice) => {
+                let Advice { detail, remediation } = advice;
+                return response.json(json!({"error": error, "detail": detail, "remediation": remediation}));
             }
             Self::Limited { limit, retry_after, reset } => {
                 response.insert_header((header::RETRY_AFTER, *retry_after));

@@ -2,12 +2,14 @@
 //!
 //! * [`data`]: events and contacts, for applications.
 //! * [`admin`]: everything operators see and change.
+//! * [`analytics`]: what is known of the analytics account, and the port to connect it.
 //! * [`identify`]: redirect identity tokens, for browsers.
 //! * [`sources`]: callbacks of third parties.
 //! * `error` is the one place where refusals become responses.
 
 mod address;
 pub mod admin;
+pub mod analytics;
 mod auth;
 pub mod data;
 mod erasure;

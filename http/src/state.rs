@@ -13,7 +13,7 @@ use mainspring_actors::Engine;
 use mainspring_projections::ReadModels;
 use mainspring_schemas::{EndpointId, destination::Description};
 
-use crate::{identify::TokenKeys, limiter::Limiter, sources::registry::Registry};
+use crate::{analytics::Analytics, identify::TokenKeys, limiter::Limiter, sources::registry::Registry};
 
 /// Says why an endpoint's address is refused (OB-196).
 pub type UrlCheck = Arc<dyn Fn(&str) -> Result<(), String> + Send + Sync>;
@@ -45,6 +45,8 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNet>,
     /// Inbound webhook sources.
     pub sources: Registry,
+    /// The analytics account.
+    pub analytics: Analytics,
     /// Most bytes of a callback's body (WS-02).
     pub source_max_body: usize,
     /// Threads that serve requests.
@@ -72,6 +74,7 @@ impl Settings {
             patience_ms: 500,
             trusted_proxies: Vec::new(),
             sources: Registry::default(),
+            analytics: Analytics::default(),
             source_max_body: 1024 * 1024,
             workers: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
             build: env!("CARGO_PKG_VERSION").to_owned(),

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use url::Host;
 
 use crate::{
-    exchange::{Request, Response, Transport, snippet},
+    exchange::{Fetch, Fetched, Request, Response, Transport, snippet},
     guard::Policy,
     outcome::Failure,
     resolver::{CheckedResolver, Lookup, SystemLookup, Unresolved},
@@ -46,6 +46,14 @@ pub enum ClientError {
     /// The HTTP library refuses to start.
     #[error("the HTTP client cannot be built")]
     Build(#[source] reqwest::Error),
+}
+
+/// What came back, as far as it was read.
+struct Answer {
+    status: u16,
+    retry_after: Option<String>,
+    body: Vec<u8>,
+    is_whole: bool,
 }
 
 /// Sends requests to places the policy allows, and nowhere else.
@@ -105,7 +113,16 @@ impl GuardedClient {
         Ok(Self { http, resolver, policy, timeout, connect_timeout, capture_body })
     }
 
-    async fn exchange(&self, request: Request) -> Result<Response, Failure> {
+    async fn exchange(&self, mut request: Request) -> Result<Response, Failure> {
+        let classifier = request.classifier.take();
+        let Answer { status, retry_after, body, .. } = self.ask(request, READ_BYTES).await?;
+        let snippet = if self.capture_body { snippet(&body) } else { None };
+        let accepted = classifier.map(|classifier| classifier.accepts(status, &body));
+        Ok(Response { status, retry_after, snippet, accepted })
+    }
+
+    /// Sends one request and reads at most `most` bytes of the answer's body.
+    async fn ask(&self, request: Request, most: usize) -> Result<Answer, Failure> {
         let refused = |refusal: crate::guard::Refusal| Failure::Blocked { class: refusal.class() };
         let url = self.policy.check_url(&request.url).map_err(refused)?;
         // A pooled connection needs no look-up of its own, but a name that points somewhere private by now is
@@ -122,14 +139,18 @@ impl GuardedClient {
         let mut body = Vec::new();
         // Reading to the end lets the connection serve again; a receiver that sends more loses it instead.
         while let Some(chunk) = answer.chunk().await.map_err(|error| self.failure(&error))? {
-            body.extend_from_slice(&chunk[..chunk.len().min(READ_BYTES - body.len())]);
-            if body.len() >= READ_BYTES {
+            body.extend_from_slice(&chunk[..chunk.len().min(most - body.len())]);
+            if body.len() >= most {
                 break;
             }
         }
-        let snippet = if self.capture_body { snippet(&body) } else { None };
-        let accepted = request.classifier.map(|classifier| classifier.accepts(status, &body));
-        Ok(Response { status, retry_after, snippet, accepted })
+        Ok(Answer { status, retry_after, is_whole: body.len() < most, body })
+    }
+
+    /// Gives up what takes longer than one attempt may.
+    async fn timely<T>(&self, exchange: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        let limit = Failure::Timeout { ms: whole_millis(self.timeout) };
+        timeout(self.timeout, exchange).await.unwrap_or(Err(limit))
     }
 
     /// What a transport error means. Its own text may hold addresses and is dropped (OB-132).
@@ -160,8 +181,15 @@ impl GuardedClient {
 #[async_trait]
 impl Transport for GuardedClient {
     async fn send(&self, request: Request) -> Result<Response, Failure> {
-        let limit = Failure::Timeout { ms: whole_millis(self.timeout) };
-        timeout(self.timeout, self.exchange(request)).await.unwrap_or(Err(limit))
+        self.timely(self.exchange(request)).await
+    }
+}
+
+#[async_trait]
+impl Fetch for GuardedClient {
+    async fn fetch(&self, request: Request, most: usize) -> Result<Fetched, Failure> {
+        let Answer { status, body, is_whole, .. } = self.timely(self.ask(request, most)).await?;
+        Ok(Fetched { status, body, is_whole })
     }
 }
 

@@ -78,6 +78,24 @@ pub trait Transport: Send + Sync + 'static {
     async fn send(&self, request: Request) -> Result<Response, Failure>;
 }
 
+/// A whole answer, as far as it was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fetched {
+    /// Its status.
+    pub status: u16,
+    /// Its body, or the beginning of it.
+    pub body: Vec<u8>,
+    /// Whether the body ended before the limit.
+    pub is_whole: bool,
+}
+
+/// Asks questions whose answers matter.
+#[async_trait]
+pub trait Fetch: Send + Sync + 'static {
+    /// Sends one request and reads at most `most` bytes of the answer's body, within the limits of section 7.
+    async fn fetch(&self, request: Request, most: usize) -> Result<Fetched, Failure>;
+}
+
 /// The first bytes of a body as text: at most 1024, cut at a character boundary, what is no text replaced, and
 /// without NUL, which some databases refuse.
 pub fn snippet(body: &[u8]) -> Option<String> {

@@ -11,7 +11,7 @@ use crate::{
     StreamName,
     event::{
         AccessEvent, BucketEvent, ContactEvent, DeliveryEvent, DomainEvent, EndpointEvent, IdentityEvent,
-        access, bucket, contact, delivery, endpoint, identity, redelivery,
+        SourceSecretEvent, access, bucket, contact, delivery, endpoint, identity, redelivery, source_secret,
     },
 };
 
@@ -172,6 +172,10 @@ family! { AccessEvent, "access",
     "access.key-revoked" => Revoked(access::KeyRevoked);
 }
 
+family! { SourceSecretEvent, "source",
+    "source.secret-stored" => Stored(source_secret::SecretStored);
+}
+
 /// Decodes an event by the family of its stream.
 ///
 /// # Errors
@@ -189,6 +193,7 @@ pub fn decode(
         "endpoint" => DomainEvent::Endpoint(EndpointEvent::decode(event_type, version, payload)?),
         "deliveries" => DomainEvent::Delivery(DeliveryEvent::decode(event_type, version, payload)?),
         "access" => DomainEvent::Access(AccessEvent::decode(event_type, version, payload)?),
+        "source" => DomainEvent::SourceSecret(SourceSecretEvent::decode(event_type, version, payload)?),
         category => {
             return Err(DecodeError::UnknownType {
                 category: category.to_owned(),

@@ -4,7 +4,7 @@ use std::fmt;
 
 use compact_str::{CompactString, format_compact};
 
-use crate::id::{BucketId, ContactId, EndpointId};
+use crate::id::{BucketId, ContactId, EndpointId, SourceId};
 
 /// The name of one stream: `<category>-<key>`, for example `contact-018f9f3a-...`.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -47,6 +47,11 @@ impl StreamName {
     /// API keys.
     pub fn access() -> Self {
         Self(CompactString::const_new("access-keys"))
+    }
+
+    /// The secret the engine made for a webhook source.
+    pub fn source(id: &SourceId) -> Self {
+        Self(format_compact!("source-{id}"))
     }
 
     /// The name as text.

@@ -27,6 +27,7 @@ use crate::{
     population::{Population, PopulationError},
     rules::Rules,
     shard::{Residence, Shard, Shared},
+    source_secrets::SourceSecrets,
 };
 
 /// How many contacts with too many keys are remembered, so that each is reported once.
@@ -192,7 +193,8 @@ impl Engine {
             Arc::new(AccessKeys::open(Arc::clone(&options.log), Arc::clone(&core.shared.clock)).await?);
         let endpoints = Arc::new(Endpoints::open(Arc::clone(&core)).await?);
         let buckets = Arc::new(Buckets::open(Arc::clone(&core), options.definitions).await?);
-        let engine = Self { core, access, endpoints, buckets };
+        let source_secrets = Arc::new(SourceSecrets::new(Arc::clone(&core)));
+        let engine = Self { core, access, endpoints, buckets, source_secrets };
         engine.watch_wakes().await;
         engine.watch_graces();
         Ok(engine)

@@ -23,5 +23,6 @@ mod random;
 mod reaction_scenarios;
 mod restoring;
 mod schedules;
+mod source_secrets;
 mod sources;
 mod world;

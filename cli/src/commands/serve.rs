@@ -16,7 +16,7 @@ use mainspring_outbound::{destination::Registry, settings::Settings as OutboundS
 use super::places::DataDirArgument;
 use crate::{
     compose::{
-        Options, System,
+        Options, System, analytics,
         destinations::{self, described, registered},
         posthog::Seed,
         sources,
@@ -80,6 +80,10 @@ Environment:
   ENABLED_WEBHOOK_PRESETS             webhook sources of known providers: ids, * or none [default: * = those with a secret]
   CLERK_WEBHOOK_SECRET, SUPABASE_..., STRIPE_..., SEGMENT_..., POSTHOG_WEBHOOK_SECRET
                                       their secrets, several separated by blanks. Also as _FILE
+  POSTHOG_PERSONAL_API_KEY            lets the admin plane connect PostHog (provision-loop). Also as _FILE
+  POSTHOG_PRIVATE_HOST                PostHog's web app [default: POSTHOG_HOST without `.i.`, else https://us.posthog.com]
+  POSTHOG_PROJECT_ID                  the project to connect [default: the one with POSTHOG_API_KEY, else the only one]
+  API_PUBLIC_URL                      where others reach this server [default: http://localhost:3002]
   STRIPE_USER_ID_METADATA_KEY         the key of Stripe's metadata that holds your own user id
   WEBHOOK_ALLOW_UNAUTHENTICATED       ids of sources with a shared secret that may do without one
   WEBHOOK_ERASE_ON_DELETE             ids of sources whose reported deletions erase the contact
@@ -165,6 +169,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let data = args.data_dir.create()?;
     let mut settings = http_settings(&outbound, &destinations, secrets.keys(&data)?)?;
     settings.sources = sources::mount(sources)?;
+    settings.analytics = analytics::from_environment(&outbound)?;
     let listener = bind(address)?;
     let options = Options {
         definitions,
@@ -211,6 +216,7 @@ async fn serve(
             "`mainspring keys create --name admin --scopes full-admin` makes one while the server is stopped";
         output::notice(format_args!("no key for the admin plane: set ADMIN_API_KEY, or {advice}"));
     }
+    sources::tell_stored(&settings.sources, &system.engine).await;
     let address = listener.local_addr()?;
     let state = Data::new(AppState::new(system.engine.clone(), system.read_models.clone(), settings));
     let server = mainspring_http::serve(state.clone(), listener).context("the server cannot start")?;

@@ -1,5 +1,6 @@
 //! Putting the crates together: one data directory, one log, one engine, and what serves them.
 
+pub mod analytics;
 pub mod data_dir;
 pub mod delivery;
 pub mod destinations;

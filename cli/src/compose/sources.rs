@@ -1,8 +1,10 @@
 //! Inbound webhook sources, put together from the environment and from files.
 
+use mainspring_actors::Engine;
 use mainspring_http::sources::{
     preset::PresetOptions,
     registry::{Registry, RegistrySettings},
+    source::Source,
 };
 use mainspring_schemas::source::SourceDefinition;
 
@@ -21,12 +23,26 @@ pub fn mount(definitions: Vec<SourceDefinition>) -> anyhow::Result<Registry> {
         },
     };
     let (registry, notices) = Registry::assemble(definitions, &settings, environment::secret)?;
-    for source in registry.iter() {
-        let scheme = source.auth.scheme_name();
-        tracing::info!(source = %source.id, variant = source.auth.variant(), scheme, "webhook source mounted");
-    }
+    registry.iter().for_each(tell);
     for notice in notices {
         tracing::warn!("{notice}");
     }
     Ok(registry)
+}
+
+/// Says which sources are mounted because a secret of theirs is stored (WS-44, WS-92).
+pub async fn tell_stored(registry: &Registry, engine: &Engine) {
+    for source in registry.iter_dormant() {
+        match engine.source_secrets().find(&source.id).await {
+            Ok(Some(_)) => tell(source),
+            Ok(None) => {}
+            // Its callbacks are refused until it can be read; everybody else's are taken.
+            Err(error) => tracing::error!(%error, "a webhook source is not available"),
+        }
+    }
+}
+
+fn tell(source: &Source) {
+    let scheme = source.auth.scheme_name();
+    tracing::info!(source = %source.id, variant = source.auth.variant(), scheme, "webhook source mounted");
 }

@@ -3,6 +3,7 @@
 //! Every handler begins with `require_admin`, so that an unknown caller learns nothing (AU-27), and reads
 //! lists through `reading::ask`, so that they show what was just acknowledged (HT-63).
 
+mod analytics;
 mod api_keys;
 mod buckets;
 mod bulk_letters;
@@ -88,6 +89,14 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
         .service(
             resource("/v1/admin/metrics/buckets/{id}", Plane::Admin, "GET, HEAD")
                 .route(get().to(metrics::bucket)),
+        )
+        .service(
+            resource("/v1/admin/analytics/connect-info", Plane::Admin, "GET, HEAD")
+                .route(get().to(analytics::connect_info)),
+        )
+        .service(
+            resource("/v1/admin/analytics/provision-loop", Plane::Admin, "POST")
+                .route(web::post().to(analytics::provision_loop)),
         )
         .service(
             resource("/v1/admin/webhook-sources", Plane::Admin, "GET, HEAD")

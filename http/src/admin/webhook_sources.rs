@@ -13,6 +13,7 @@ use crate::{
     json::{Members, members},
     sources::{
         headers::Headers,
+        mounted,
         source::{Meaning, Refusal, Source},
         verify::{Request, Verified},
     },
@@ -23,18 +24,24 @@ use crate::{
 pub(super) async fn list(state: Data<AppState>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
     require_admin(&state, &request, Scope::FullAdmin)?;
     let now = state.engine.now();
-    let sources: Vec<Value> = state.settings.sources.iter().map(|source| {
-        let mut shown = json!(source.statistics.figures(now));
-        let about = json!({
-            "id": source.id, "name": source.name, "variant": source.auth.variant(),
-            "scheme": source.auth.scheme_name(), "path": format!("/v1/webhooks/{}", source.id),
-            "envKey": source.auth.env(), "secretConfigured": source.has_secret(), "open": source.is_open(),
-        });
-        if let (Value::Object(shown), Value::Object(about)) = (&mut shown, about) {
-            shown.extend(about);
-        }
-        shown
-    }).collect();
+    let mounted = mounted::all(&state.settings.sources, &state.engine).await?;
+    let sources: Vec<Value> = mounted
+        .iter()
+        .map(|mounted| {
+            let source = mounted.source;
+            let mut shown = json!(source.statistics.figures(now));
+            let about = json!({
+                "id": source.id, "name": source.name, "variant": source.auth.variant(),
+                "scheme": source.auth.scheme_name(), "path": format!("/v1/webhooks/{}", source.id),
+                "envKey": source.auth.env(), "secretConfigured": mounted.secrets().is_some(),
+                "open": mounted.is_open(),
+            });
+            if let (Value::Object(shown), Value::Object(about)) = (&mut shown, about) {
+                shown.extend(about);
+            }
+            shown
+        })
+        .collect();
     Ok(HttpResponse::Ok().json(json!({ "sources": sources })))
 }
 
@@ -47,7 +54,7 @@ pub(super) async fn preview(
 ) -> Result<HttpResponse, ApiError> {
     require_admin(&state, &request, Scope::FullAdmin)?;
     let unknown = || ApiError::NotFound("Unknown webhook source".to_owned());
-    let source = state.settings.sources.get(&id).ok_or_else(unknown)?;
+    let mounted = mounted::find(&state.settings.sources, &state.engine, &id).await?.ok_or_else(unknown)?;
     let mut members = members(&request, &body)?;
     let mut reader = Members::new(&mut members);
     let payload = reader.take("body");
@@ -70,7 +77,7 @@ pub(super) async fn preview(
     };
     let headers: Headers = pairs.into_iter().collect();
     let callback = Request { headers: &headers, body: body.as_bytes(), now: state.engine.now() };
-    Ok(HttpResponse::Ok().json(meaning(source, callback)))
+    Ok(HttpResponse::Ok().json(meaning(mounted.source, callback)))
 }
 
 fn meaning(source: &Source, callback: Request<'_>) -> Value {

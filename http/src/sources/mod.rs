@@ -1,6 +1,6 @@
 //! Inbound webhook sources: third parties' callbacks become events (the webhook sources specification).
 //!
-//! * [`registry`]: which sources are mounted.
+//! * [`registry`]: which sources there are; `mounted`: which of them take callbacks now, and with which secrets.
 //! * [`source`]: what a source makes of a request, from bytes to an event; pure.
 //! * [`verify`]: whether a request comes from its provider.
 //! * [`preset`]: mappings of the known providers; sources of files are read by `mainspring_schemas::source`.
@@ -10,6 +10,7 @@ pub mod event;
 pub mod headers;
 mod ingest;
 mod limits;
+pub(crate) mod mounted;
 pub mod preset;
 pub(crate) mod receive;
 pub mod registry;

@@ -14,7 +14,8 @@ use super::{
     event::SourceEvent,
     headers::Headers,
     ingest::{Ingested, ingest},
-    source::{Meaning, Refusal, Source},
+    mounted::{self, Mounted},
+    source::{Meaning, Refusal},
     statistics::Ending,
     verify::Request,
 };
@@ -45,11 +46,12 @@ pub(crate) async fn receive(
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
     let unknown = || ApiError::NotFound("Unknown webhook source".to_owned());
-    let source = state.settings.sources.get(&id).ok_or_else(unknown)?;
+    let mounted = mounted::find(&state.settings.sources, &state.engine, &id).await?.ok_or_else(unknown)?;
+    let source = mounted.source;
     let began = Instant::now();
     let now = state.engine.now();
     source.statistics.received(now);
-    let (ending, answer) = match answer(&state, source, &request, payload, now).await {
+    let (ending, answer) = match answer(&state, &mounted, &request, payload, now).await {
         Ok((ending, answer)) => (ending, Ok(answer)),
         Err((reason, error)) if error.status_code().is_server_error() => {
             tracing::warn!(source = %source.id, reason, "a webhook could not be taken; its sender will retry");
@@ -67,11 +69,12 @@ pub(crate) async fn receive(
 /// What is answered, or the reason for operators and the error for the caller.
 async fn answer(
     state: &AppState,
-    source: &Source,
+    mounted: &Mounted<'_>,
     request: &HttpRequest,
     payload: Payload,
     now: Timestamp,
 ) -> Result<(Ending, HttpResponse), (&'static str, ApiError)> {
+    let source = mounted.source;
     let client = address::client(request, &state.settings.trusted_proxies).map(address::network);
     let client = client.map(|client| client.to_string()).unwrap_or_default();
     // Only failed verifications fill it (WS-95).
@@ -79,14 +82,14 @@ async fn answer(
     let body = read(payload, state.settings.source_max_body).await?;
     let headers = Headers::from(request.headers());
     let signed = Request { headers: &headers, body: &body, now };
-    let verified = source.authenticate(signed).map_err(|refusal| {
+    let verified = source.authenticate(mounted.secrets(), signed).map_err(|refusal| {
         if matches!(refusal, Refusal::Unproven { .. }) {
             // Full is full: the next request is told.
             let _ = state.failed_webhooks.take(&client, Instant::now());
         }
         (refusal.reason(), refusal.into())
     })?;
-    if source.is_open() {
+    if mounted.is_open() {
         source.statistics.unauthenticated(now);
     } else {
         source.statistics.verified(now, verified.signed_at);

@@ -1,4 +1,4 @@
-//! Which sources are mounted (section 4).
+//! Which sources there are, and which of them the environment mounts (section 4).
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -27,10 +27,13 @@ pub struct RegistrySettings {
     pub preset_options: PresetOptions,
 }
 
-/// The mounted sources.
+/// The sources.
 #[derive(Clone, Debug, Default)]
 pub struct Registry {
+    /// Those that are mounted.
     sources: Arc<BTreeMap<String, Source>>,
+    /// Those that are mounted once a secret of theirs is stored (WS-92).
+    dormant: Arc<BTreeMap<String, Source>>,
 }
 
 /// Something an operator should know about the settings.
@@ -106,7 +109,7 @@ impl Registry {
             let secrets = secrets(&auth)?;
             let open = may_be_open(id, &auth);
             if allowed.as_ref().is_some_and(|allowed| !allowed.iter().any(|allowed| allowed == id))
-                || (secrets.is_none() && !open)
+                || (secrets.is_none() && !open && !preset.keeps_secret())
             {
                 continue;
             }
@@ -117,6 +120,7 @@ impl Registry {
                 on_delete: OnDelete::Event,
                 statistics: Statistics::default(),
                 secrets,
+                keeps_secret: preset.keeps_secret(),
                 open,
                 mapping: Mapping::Preset(preset, settings.preset_options.clone()),
             };
@@ -131,6 +135,7 @@ impl Registry {
                 on_delete: definition.on_delete,
                 statistics: Statistics::default(),
                 secrets: secrets(&definition.auth)?,
+                keeps_secret: false,
                 open: may_be_open(id.as_str(), &definition.auth),
                 mapping: Mapping::Defined(Box::new(definition)),
             };
@@ -143,7 +148,7 @@ impl Registry {
             if erasing.contains(id) {
                 source.on_delete = OnDelete::Erase;
             }
-            if source.is_open() {
+            if source.open && source.secrets.is_none() {
                 notices.push(Notice::Open(source.id.clone()));
             }
         }
@@ -153,16 +158,34 @@ impl Registry {
             let missing = ids.into_iter().filter(|id| !sources.contains_key(id));
             notices.extend(missing.map(|id| Notice::NotMounted(variable, id)));
         }
-        Ok((Self { sources: Arc::new(sources) }, notices))
+        let (dormant, sources): (BTreeMap<_, _>, _) = sources
+            .into_iter()
+            .partition(|(_, source)| source.keeps_secret && source.secrets.is_none() && !source.open);
+        Ok((Self { sources: Arc::new(sources), dormant: Arc::new(dormant) }, notices))
     }
 
-    /// The source of an id.
+    /// The mounted source of an id.
     pub fn get(&self, id: &str) -> Option<&Source> {
         self.sources.get(id)
     }
 
-    /// Every source, by id.
+    /// Every mounted source, by id.
     pub fn iter(&self) -> impl Iterator<Item = &Source> {
         self.sources.values()
+    }
+
+    /// The source of an id that waits for a stored secret.
+    pub fn dormant(&self, id: &str) -> Option<&Source> {
+        self.dormant.get(id)
+    }
+
+    /// Every source that waits for a stored secret, by id.
+    pub fn iter_dormant(&self) -> impl Iterator<Item = &Source> {
+        self.dormant.values()
+    }
+
+    /// The source of an id, mounted or waiting, if a stored secret of it counts.
+    pub fn keeping_secret(&self, id: &str) -> Option<&Source> {
+        self.get(id).or_else(|| self.dormant(id)).filter(|source| source.keeps_secret)
     }
 }

@@ -15,7 +15,7 @@ use super::{
     verify::{Rejection, Request, Secrets, Verified, verify},
 };
 
-/// A source that takes callbacks.
+/// A source of callbacks.
 #[derive(Debug)]
 pub struct Source {
     /// The last part of its path.
@@ -29,6 +29,8 @@ pub struct Source {
     /// What it received.
     pub statistics: Statistics,
     pub(super) secrets: Option<Secrets>,
+    /// Whether a stored secret counts while the variable is unset (WS-92).
+    pub(super) keeps_secret: bool,
     /// Whether it takes requests without a secret (WS-20).
     pub(super) open: bool,
     pub(super) mapping: Mapping,
@@ -84,13 +86,13 @@ pub enum Meaning {
 }
 
 impl Source {
-    /// Whether a request comes from the provider (steps 4 and 5 of WS-02).
+    /// Whether a request comes from the provider, who knows one of the secrets (steps 4 and 5 of WS-02).
     ///
     /// # Errors
     /// Why it does not count as the provider's.
-    pub fn authenticate(&self, request: Request<'_>) -> Result<Verified, Refusal> {
+    pub fn authenticate(&self, secrets: Option<&Secrets>, request: Request<'_>) -> Result<Verified, Refusal> {
         let signature = matches!(self.auth, Auth::Signature { .. });
-        match &self.secrets {
+        match secrets {
             Some(secrets) => verify(&self.auth, secrets, request)
                 .map_err(|rejection| Refusal::Unproven { signature, rejection }),
             None if self.open => Ok(Verified::default()),
@@ -160,13 +162,8 @@ impl Source {
         Ok(if nobody { Meaning::Skipped("identity") } else { Meaning::Event(Box::new(event)) })
     }
 
-    /// Whether requests are taken without a secret.
-    pub fn is_open(&self) -> bool {
-        self.open && self.secrets.is_none()
-    }
-
-    /// Whether there is a secret.
-    pub fn has_secret(&self) -> bool {
-        self.secrets.is_some()
+    /// The secrets of its variable, if it is set.
+    pub fn secrets(&self) -> Option<&Secrets> {
+        self.secrets.as_ref()
     }
 }

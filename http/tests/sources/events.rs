@@ -42,7 +42,7 @@ fn run(case: &Value, settings: &RegistrySettings) -> Result<Option<SourceEvent>,
     let body = request["body"].as_str().unwrap().as_bytes();
     let now = Timestamp(case["now"].as_i64().unwrap() * 1000);
     let request = Request { headers: &headers, body, now };
-    let verified = source.authenticate(request)?;
+    let verified = source.authenticate(source.secrets(), request)?;
     Ok(match source.interpret(request, &verified)? {
         Meaning::Event(event) => Some(*event),
         Meaning::Skipped(_) => None,
@@ -166,7 +166,7 @@ user_id: "u{{ headers['x-own'] }}{{ headers.authorization }}{{ headers.cookie }}
             .collect();
     let request = Request { headers: &headers, body: b"{}", now: Timestamp(0) };
     let source = registry.get("own").unwrap();
-    let verified = source.authenticate(request).unwrap();
+    let verified = source.authenticate(source.secrets(), request).unwrap();
     let Ok(Meaning::Event(event)) = source.interpret(request, &verified) else { panic!() };
     assert_eq!((event.event.as_str(), event.user_id.as_deref()), ("t", Some("u")));
 }
@@ -202,7 +202,7 @@ fn interpret(payload: &[u8]) -> Result<Meaning, Refusal> {
     let headers = Headers::default();
     let request = Request { headers: &headers, body: payload, now: Timestamp(1_781_524_800_000) };
     let source = registry.get("posthog").unwrap();
-    source.interpret(request, &source.authenticate(request)?)
+    source.interpret(request, &source.authenticate(source.secrets(), request)?)
 }
 
 fn posthog(event: Value) -> Result<Meaning, Refusal> {

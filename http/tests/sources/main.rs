@@ -4,6 +4,7 @@
 
 mod events;
 mod requests;
+mod stored;
 mod verification;
 mod world;
 

@@ -28,8 +28,8 @@ use mainspring_projections::ReadModels;
 use mainspring_schemas::{BucketId, ContactId, EndpointId, StreamName, Timestamp};
 use serde_json::Value;
 
-/// A log that fails on demand.
-struct Faulty(Arc<EmbeddedLog>, Arc<AtomicBool>);
+/// A log that fails on demand: appends, and reads of stored secrets.
+struct Faulty(Arc<EmbeddedLog>, Arc<AtomicBool>, Arc<AtomicBool>);
 
 #[async_trait]
 impl EventLog for Faulty {
@@ -60,6 +60,9 @@ impl EventLog for Faulty {
         from: Option<Version>,
         limit: usize,
     ) -> Result<Vec<Recorded>, LogError> {
+        if stream.category() == "source" && self.2.load(Ordering::SeqCst) {
+            return Err(LogError::Unusable("a fault".to_owned()));
+        }
         self.0.read_stream_back(stream, from, limit).await
     }
 
@@ -129,10 +132,14 @@ impl Population for Nobody {
 
 /// An edge and what is behind it.
 pub struct World {
-    engine: Engine,
+    pub engine: Engine,
     read_models: ReadModels,
     /// Whether appends fail.
     pub broken: Arc<AtomicBool>,
+    /// Whether stored secrets cannot be read.
+    pub unreadable: Arc<AtomicBool>,
+    /// Ids of sources that take requests without a secret.
+    pub unauthenticated: Option<String>,
     _directory: tempfile::TempDir,
 }
 
@@ -153,18 +160,21 @@ impl World {
         std::fs::create_dir(place("read-models")).unwrap();
         let read_models = ReadModels::open(&place("read-models")).unwrap();
         let broken = Arc::new(AtomicBool::new(false));
-        let log = Arc::new(Faulty(log, Arc::clone(&broken)));
+        let unreadable = Arc::new(AtomicBool::new(false));
+        let log = Arc::new(Faulty(log, Arc::clone(&broken), Arc::clone(&unreadable)));
         let clock = Arc::new(ManualClock::new(now));
         let mut options = Options::new(log, snapshots, Arc::new(Nobody), clock, [7; 32]);
         options.shards = 1;
         let engine = Engine::start(options).await.unwrap();
-        Self { engine, read_models, broken, _directory: directory }
+        Self { engine, read_models, broken, unreadable, unauthenticated: None, _directory: directory }
     }
 
     /// Sends the request of a case of the vectors.
     pub async fn send(&self, case: &Value) -> Answer {
         let variable = |name: &str| Ok::<_, Infallible>(case["env"][name].as_str().map(str::to_owned));
-        let (sources, _) = Registry::assemble(Vec::new(), &RegistrySettings::default(), variable).unwrap();
+        let unauthenticated = self.unauthenticated.clone();
+        let settings = RegistrySettings { unauthenticated, ..RegistrySettings::default() };
+        let (sources, _) = Registry::assemble(Vec::new(), &settings, variable).unwrap();
         let keys = TokenKeys::new(b"a secret of these tests, long enough", []);
         let settings = Settings { sources, ..Settings::new(Arc::new(|_: &str| Ok(())), Arc::new([]), keys) };
         let state = Data::new(AppState::new(self.engine.clone(), self.read_models.clone(), settings));

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use mainspring_outbound::{
     client::GuardedClient,
-    exchange::{Classifier, Request, Response, Transport},
+    exchange::{Classifier, Fetch, Fetched, Request, Response, Transport},
     outcome::Failure,
     resolver::Lookup,
     settings::Settings,
@@ -127,6 +127,19 @@ async fn ob_115_an_endless_body_is_cut_while_reading() {
     assert_eq!((answer.status, answer.snippet), (200, Some("y".repeat(1024))));
     let most = 16 * 1024 * 1024;
     assert!(receiver.sent() < most, "only what the buffers of the sockets took");
+}
+
+#[tokio::test]
+async fn ws_93_an_answer_that_matters_is_read_up_to_a_limit() {
+    let receiver = Receiver::start(|_| Behaviour::Answer(OK)).await;
+    let whole = client().fetch(request(&receiver.url()), 3).await;
+    assert_eq!(whole, Ok(Fetched { status: 200, body: b"ok".to_vec(), is_whole: true }));
+    let receiver = Receiver::start(|_| Behaviour::Flood).await;
+    let cut = client().fetch(request(&receiver.url()), 100_000).await.unwrap();
+    assert_eq!((cut.status, cut.body.len(), cut.is_whole), (200, 100_000, false));
+    let guarded = GuardedClient::new(&settings("10.0.0.1")).unwrap();
+    let blocked = guarded.fetch(request(&receiver.url()), 100).await;
+    assert_eq!(blocked, Err(Failure::Blocked { class: "loopback" }));
 }
 
 #[tokio::test]

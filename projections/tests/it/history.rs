@@ -22,7 +22,7 @@ use mainspring_schemas::{
     criteria::Criteria,
     definition::BucketDefinition,
     event::{
-        BucketEvent, ContactEvent, DeliveryEvent, EndpointEvent, IdentityEvent,
+        BucketEvent, ContactEvent, DeliveryEvent, EndpointEvent, IdentityEvent, SourceSecretEvent,
         bucket::{
             BackfillAdvanced, BackfillCompleted, BackfillStarted, CatchUpPlanned, Defined, Purpose, Retired,
             Switched,
@@ -40,6 +40,7 @@ use mainspring_schemas::{
         },
         identity::Claimed,
         redelivery::{Expired, LetterDiscarded, Recovered, RecoveryAdvanced, RecoveryEnded, RecoveryStarted},
+        source_secret::SecretStored,
     },
     identity::KeyKind,
 };
@@ -234,7 +235,12 @@ impl History {
     pub fn step(&mut self, (what, whom, spare): Step) {
         self.now += 1 + i64::from(spare) * 700_000;
         match what % 25 {
-            0..=2 => drop(self.create(spare)),
+            0..=2 => {
+                if spare.is_multiple_of(4) {
+                    self.source_secret();
+                }
+                self.create(spare);
+            }
             3..=7 => self.touch(whom, spare),
             8 | 9 => self.attach(whom, spare),
             10 | 11 => self.change(whom, spare),
@@ -248,6 +254,14 @@ impl History {
             23 => self.dwell(whom, spare),
             _ => self.bucket(whom, spare),
         }
+    }
+
+    /// A secret of a webhook source concerns no read model.
+    fn source_secret(&mut self) {
+        let secret = "5e".repeat(32);
+        let stored = SourceSecretEvent::Stored(SecretStored { at: self.now(), secret });
+        let source = SourceId::new(&format!("source-{}", self.records.len())).unwrap();
+        self.append(StreamName::source(&source), stored.encode().unwrap());
     }
 
     pub fn create(&mut self, spare: u8) -> usize {

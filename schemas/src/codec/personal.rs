@@ -4,7 +4,8 @@
 //! kind of thing happened, when, and to which bucket, stay or delivery. So every personal field has a serde default, and
 //! an erased event decodes like any other, with nothing in it that tells who it was.
 //!
-//! Credentials of endpoints are treated alike, with a key of the endpoint's own (OB-86).
+//! Credentials of endpoints and of webhook sources are treated alike, with a key of the endpoint's or the source's own
+//! (OB-86, WS-92).
 
 mod nested;
 
@@ -43,6 +44,7 @@ pub fn personal_fields(event_type: &str) -> Option<&'static [&'static str]> {
         "endpoint.created" => &["secret", "settings.config", "settings.headers"],
         "endpoint.updated" => &["settings.config", "settings.headers"],
         "endpoint.rotated" => &["secrets"],
+        "source.secret-stored" => &["secret"],
         "endpoint.disabled" | "endpoint.enabled" | "endpoint.deleted" | "endpoint.tested" => &[],
         _ => return None,
     })

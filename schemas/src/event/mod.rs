@@ -11,6 +11,7 @@ mod dwell;
 pub mod endpoint;
 pub mod identity;
 pub mod redelivery;
+pub mod source_secret;
 
 pub use access::AccessEvent;
 pub use bucket::BucketEvent;
@@ -18,6 +19,7 @@ pub use contact::ContactEvent;
 pub use delivery::DeliveryEvent;
 pub use endpoint::EndpointEvent;
 pub use identity::IdentityEvent;
+pub use source_secret::SourceSecretEvent;
 
 /// Any event of the log, by the family of its stream.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,4 +36,6 @@ pub enum DomainEvent {
     Delivery(DeliveryEvent),
     /// Of the `access-keys` stream.
     Access(AccessEvent),
+    /// Of a `source-` stream.
+    SourceSecret(SourceSecretEvent),
 }

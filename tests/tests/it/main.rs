@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests may stop a test")]
 
+mod analytics;
 mod backtest;
 mod binary;
 mod cdnow;

@@ -12,7 +12,7 @@ use mainspring_schemas::{
 use crate::{exit::Fault, output};
 
 /// Categories of streams that are named in full.
-const CATEGORIES: [&str; 5] = ["contact", "bucket", "identity", "endpoint", "deliveries"];
+const CATEGORIES: [&str; 6] = ["contact", "bucket", "identity", "endpoint", "deliveries", "source"];
 
 /// The stream behind `who`: a name, `bucket:ID`, `endpoint:ID`, a contact's id, or any of its keys.
 pub async fn stream(who: &str, log: &Arc<dyn EventLog>, secret: &[u8; 32]) -> anyhow::Result<StreamName> {

@@ -13,6 +13,7 @@ use mainspring_schemas::{
     codec::DecodeError,
     event::{
         AccessEvent, BucketEvent, ContactEvent, DeliveryEvent, DomainEvent, EndpointEvent, IdentityEvent,
+        SourceSecretEvent,
     },
 };
 use serde_json::{Value, json};
@@ -93,6 +94,7 @@ fn decode(record: &Recorded) -> Result<DomainEvent, DecodeError> {
         "identity" => DomainEvent::Identity(IdentityEvent::decode(event_type, *version, payload)?),
         "endpoint" => DomainEvent::Endpoint(EndpointEvent::decode(event_type, *version, payload)?),
         "deliveries" => DomainEvent::Delivery(DeliveryEvent::decode(event_type, *version, payload)?),
+        "source" => DomainEvent::SourceSecret(SourceSecretEvent::decode(event_type, *version, payload)?),
         _ => DomainEvent::Access(AccessEvent::decode(event_type, *version, payload)?),
     })
 }
@@ -163,6 +165,7 @@ fn members(event: &DomainEvent) -> serde_json::Result<Value> {
             RecoveryAdvanced RecoveryEnded LetterDiscarded Expired)
         }
         DomainEvent::Access(event) => any!(event, AccessEvent: Created Revoked),
+        DomainEvent::SourceSecret(event) => any!(event, SourceSecretEvent: Stored),
     }
 }
 

@@ -69,6 +69,7 @@ pub fn tell(event: &DomainEvent) -> String {
             format!("API key {} ({}...) was made with {}", event.name, event.prefix, scopes.join(", "))
         }
         DomainEvent::Access(AccessEvent::Revoked(event)) => format!("API key {} was revoked", event.id),
+        DomainEvent::SourceSecret(_) => "a secret was made and stored".to_owned(),
     }
 }
 

@@ -100,6 +100,11 @@ impl Preset {
         }
     }
 
+    /// Whether the engine may make its secret itself, and stores it then (WS-92).
+    pub fn keeps_secret(self) -> bool {
+        matches!(self, Self::PostHog)
+    }
+
     /// What a payload means.
     pub fn map(self, payload: &Value, options: &PresetOptions) -> Mapped {
         match self {
