@@ -111,7 +111,7 @@ pub struct PageQuery {
     pub first_after: Option<FirstAfter>,
     /// Where retries go on.
     pub retry_after: Option<RetryAfter>,
-    /// Most of each sort.
+    /// Most of each sort. Fewer may come, if their bodies are large; then the answer says so.
     pub limit: usize,
 }
 
@@ -124,6 +124,8 @@ pub struct Page {
     pub retries: Vec<QueuedDelivery>,
     /// When the next retry beyond those that are due is.
     pub next_retry: Option<Timestamp>,
+    /// There may be more first attempts, or more retries that are due, though these are fewer than asked for.
+    pub cut_short: bool,
 }
 
 /// What happened a moment ago, each list in the order of the log.
@@ -201,7 +203,7 @@ pub trait DeliveryQueue: Send + Sync + 'static {
             return Ok(Page { first, ..Page::default() });
         }
         let retries = self.retries(endpoint, wanted, now, retry_after, limit).await?;
-        Ok(Page { first, retries, next_retry: self.next_retry(endpoint, now).await? })
+        Ok(Page { first, retries, next_retry: self.next_retry(endpoint, now).await?, cut_short: false })
     }
 
     /// When the endpoint's next retry after `now` is due.

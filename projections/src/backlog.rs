@@ -6,7 +6,7 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::{error::Result, step::Step};
 
-/// Records that may wait: enough that reading never stands still during a commit.
+/// What may wait, in records and deliveries: enough that reading never stands still during a commit.
 const WAITING: usize = 16_384;
 
 /// A bounded queue of batches.
@@ -19,7 +19,7 @@ pub(crate) struct Backlog {
 #[derive(Debug, Default)]
 struct State {
     batches: VecDeque<Result<Vec<Step>>>,
-    records: usize,
+    weight: usize,
     closed: bool,
 }
 
@@ -27,18 +27,18 @@ impl Backlog {
     /// Adds a batch, or why there is none; waits for room. `false` if it is closed.
     pub fn push(&self, batch: Result<Vec<Step>>) -> bool {
         let mut state = self.state.lock();
-        self.changed.wait_while(&mut state, |state| state.records >= WAITING && !state.closed);
+        self.changed.wait_while(&mut state, |state| state.weight >= WAITING && !state.closed);
         if state.closed {
             return false;
         }
-        state.records += batch.as_ref().map_or(0, Vec::len);
+        state.weight += batch.as_ref().map_or(0, |steps| weight(steps));
         state.batches.push_back(batch);
         self.changed.notify_all();
         true
     }
 
-    /// Takes whole batches until at least `enough` records are there, or no more wait; no records if nothing came within
-    /// `patience`, and `None` if it is closed and empty.
+    /// Takes whole batches until at least `enough` records and deliveries are there, or no more wait; nothing if nothing came
+    /// within `patience`, and `None` if it is closed and empty.
     pub fn take(&self, enough: usize, patience: Duration) -> Result<Option<Vec<Step>>> {
         let mut state = self.state.lock();
         let nothing = |state: &mut State| state.batches.is_empty() && !state.closed;
@@ -46,15 +46,17 @@ impl Backlog {
         if state.batches.is_empty() && state.closed {
             return Ok(None);
         }
-        let mut steps = Vec::new();
-        while steps.len() < enough {
+        let (mut steps, mut taken) = (Vec::new(), 0);
+        while taken < enough {
             // What came before an error is written first.
             if !steps.is_empty() && matches!(state.batches.front(), Some(Err(_))) {
                 break;
             }
             let Some(batch) = state.batches.pop_front() else { break };
             let batch = batch?;
-            state.records -= batch.len();
+            let weight = weight(&batch);
+            state.weight -= weight;
+            taken += weight;
             match steps.is_empty() {
                 true => steps = batch,
                 false => steps.extend(batch),
@@ -80,6 +82,10 @@ impl Backlog {
     pub fn close_at_end(&self) -> impl Drop {
         Closing(self)
     }
+}
+
+fn weight(steps: &[Step]) -> usize {
+    steps.iter().map(|step| 1 + step.deliveries.len()).sum()
 }
 
 struct Closing<'a>(&'a Backlog);

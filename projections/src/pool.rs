@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use crate::{database, error::Result};
 
 /// Most connections open at a time; further readers wait for one.
-const CONNECTIONS: usize = 4;
+pub(crate) const CONNECTIONS: usize = 4;
 
 /// Idle connections, and how many there are in all.
 struct Idle {

@@ -27,7 +27,7 @@ use crate::{
     writer::Writer,
 };
 
-/// About how many records one transaction has at most. Below that a batch is whatever has become durable meanwhile:
+/// About how many records and deliveries one transaction has at most. Below that a batch is whatever has become durable meanwhile:
 /// nothing waits.
 const BATCH: usize = 8192;
 

@@ -19,6 +19,7 @@ use mainspring_schemas::{
 };
 use parking_lot::RwLock;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::{
@@ -75,6 +76,7 @@ pub struct TestDelivery {
 pub struct Endpoints {
     pub(super) core: Arc<Core>,
     live: RwLock<HashMap<EndpointId, Arc<EndpointState>>>,
+    revision: watch::Sender<u64>,
     writing: tokio::sync::Mutex<()>,
     pub(super) redelivery: Redelivery,
 }
@@ -115,6 +117,7 @@ impl Endpoints {
         let service = Self {
             core,
             live: RwLock::default(),
+            revision: watch::Sender::new(0),
             writing: tokio::sync::Mutex::default(),
             redelivery: Redelivery::default(),
         };
@@ -151,6 +154,11 @@ impl Endpoints {
     /// An endpoint as it is right now; `None` if there is none or it is deleted.
     pub fn live(&self, id: EndpointId) -> Option<Arc<EndpointState>> {
         self.live.read().get(&id).cloned()
+    }
+
+    /// A number that changes after an endpoint was created, changed or deleted, once [`Endpoints::live`] shows it.
+    pub fn revision(&self) -> watch::Receiver<u64> {
+        self.revision.subscribe()
     }
 
     /// All endpoints as they are right now, in the order of their ids.
@@ -200,6 +208,7 @@ impl Endpoints {
         } else {
             self.live.write().insert(id, Arc::new(state));
         }
+        self.revision.send_modify(|revision| *revision += 1);
         Ok((view, first))
     }
 

@@ -1,21 +1,18 @@
 //! What the outbound worker asks, answered by the read models and the engine.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc};
 
 use async_trait::async_trait;
 use compact_str::CompactString;
-use mainspring_actors::{Engine, api::EngineError, entropy::Entropy};
+use mainspring_actors::{Engine, api::EngineError, endpoint::EndpointState, entropy::Entropy};
 use mainspring_outbound::ports::{
     Clock, DeliveryQueue, DisableReason, Endpoint, Endpoints, FirstAfter, Fresh, HeldDelivery, OutcomeLog,
     Page, PageQuery, PortError, Position, QueuedDelivery, Random, RetryAfter, Standing, Wanted,
 };
-use mainspring_projections::{DueDelivery, FirstAttempts, HandOver, ProjectionError, ReadModels};
+use mainspring_projections::{DueDelivery, FirstAttempts, HandOver, PAGE_BYTES, ProjectionError, ReadModels};
 use mainspring_schemas::{ContactId, DeliveryId, EndpointId, Timestamp, event::delivery::Attempted};
 use parking_lot::Mutex;
 use tokio::sync::watch;
-
-/// Changes of endpoints are told at most this often.
-const PACE: Duration = Duration::from_millis(20);
 
 /// The delivery queue of the read models, and what comes before they show it.
 #[derive(Clone, Debug)]
@@ -45,6 +42,10 @@ fn asked(wanted: Wanted) -> FirstAttempts {
         Wanted::Heads => FirstAttempts::Heads,
         Wanted::TestsOnly => FirstAttempts::Tests,
     }
+}
+
+fn is_cut_short(page: &[DueDelivery]) -> bool {
+    page.iter().map(|due| due.body.len()).sum::<usize>() >= PAGE_BYTES
 }
 
 fn queued(due: DueDelivery) -> QueuedDelivery {
@@ -117,13 +118,15 @@ impl DeliveryQueue for Queue {
         // One visit to the database instead of three.
         self.ask(move |models| {
             let first = models.first_attempts(endpoint, asked(wanted), first_after, limit)?;
+            let mut cut_short = is_cut_short(&first);
             let first = first.into_iter().map(queued).collect();
             if wanted == Wanted::TestsOnly {
-                return Ok(Page { first, ..Page::default() });
+                return Ok(Page { first, cut_short, ..Page::default() });
             }
             let retries = models.retries(endpoint, asked(wanted), now, retry_after, limit)?;
+            cut_short |= is_cut_short(&retries);
             let retries = retries.into_iter().map(queued).collect();
-            Ok(Page { first, retries, next_retry: models.next_retry(endpoint, now)? })
+            Ok(Page { first, retries, next_retry: models.next_retry(endpoint, now)?, cut_short })
         })
         .await
     }
@@ -155,45 +158,48 @@ impl DeliveryQueue for Queue {
     }
 }
 
+/// An endpoint as the engine has it, and as the worker wants it.
+type Known = (Arc<EndpointState>, Arc<Endpoint>);
+
 /// The engine's endpoints, live.
 pub struct LiveEndpoints {
     engine: Engine,
-    revision: watch::Receiver<u64>,
+    /// The worker asks several times per attempt, and they rarely change.
+    known: Mutex<HashMap<EndpointId, Known>>,
 }
 
 impl LiveEndpoints {
-    /// The endpoints of an engine. Must be called inside the runtime that drives the worker.
-    ///
-    /// Every change of an endpoint is a record, so a commit of the read models is the sign that one may have changed.
-    pub fn new(engine: Engine, models: &ReadModels) -> Self {
-        let (sender, revision) = watch::channel(0);
-        let mut commits = models.changed();
-        tokio::spawn(async move {
-            while commits.changed().await.is_ok() {
-                // The engine shows a change right after it is durable, which may be right after the commit.
-                tokio::time::sleep(PACE).await;
-                commits.mark_unchanged();
-                sender.send_modify(|revision| *revision += 1);
-            }
-        });
-        Self { engine, revision }
+    /// The endpoints of an engine.
+    pub fn new(engine: Engine) -> Self {
+        Self { engine, known: Mutex::default() }
     }
 }
 
 impl Endpoints for LiveEndpoints {
     fn get(&self, endpoint: EndpointId) -> Option<Arc<Endpoint>> {
-        let state = self.engine.endpoints().live(endpoint)?;
-        Some(Arc::new(Endpoint {
+        let mut known = self.known.lock();
+        let Some(state) = self.engine.endpoints().live(endpoint) else {
+            known.remove(&endpoint);
+            return None;
+        };
+        if let Some((of, known)) = known.get(&endpoint)
+            && Arc::ptr_eq(of, &state)
+        {
+            return Some(Arc::clone(known));
+        }
+        let fresh = Arc::new(Endpoint {
             settings: state.settings.clone(),
             secrets: state.secrets.clone(),
             enabled: state.disabled.is_none(),
             disabled_at: state.disabled.as_ref().map(|(_, at)| *at),
             enabled_at: state.enabled_at,
-        }))
+        });
+        known.insert(endpoint, (state, Arc::clone(&fresh)));
+        Some(fresh)
     }
 
     fn revision(&self) -> watch::Receiver<u64> {
-        self.revision.clone()
+        self.engine.endpoints().revision()
     }
 }
 

@@ -37,8 +37,8 @@ impl Outbound {
         let work = move || {
             runtime.block_on(async {
                 let ports = Ports {
-                    queue: Arc::new(Queue { models: models.clone(), hand_over }),
-                    endpoints: Arc::new(LiveEndpoints::new(engine.clone(), &models)),
+                    queue: Arc::new(Queue { models, hand_over }),
+                    endpoints: Arc::new(LiveEndpoints::new(engine.clone())),
                     log: Arc::new(Outcomes(engine.clone())),
                     destinations,
                     transport,

@@ -119,12 +119,13 @@ impl System {
         keep_erased(&engine, &read_models).await.context("the erased cannot be kept erased")?;
         let housekeeping = options.outbound.as_ref().map(|settings| {
             let retention = Retention { ended: settings.retention, failed: settings.failed_retention };
-            Housekeeping::start(engine.clone(), read_models.clone(), retention)
+            Housekeeping::start(engine.clone(), read_models.apart(), retention)
         });
         let housekeeping = housekeeping.transpose().context("recoveries cannot go on")?;
         let destinations = options.destinations;
         let outbound = options.outbound.map(|settings| {
-            Outbound::start(engine.clone(), read_models.clone(), hand_over, settings, destinations)
+            // No question of an operator delays a delivery (LV-13).
+            Outbound::start(engine.clone(), read_models.apart(), hand_over, settings, destinations)
         });
         let outbound = outbound.transpose().context("the outbound worker cannot start")?;
         Ok(Self { engine, read_models, log, snapshots, runner, outbound, housekeeping, _data: options.data })

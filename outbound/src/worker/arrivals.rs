@@ -13,6 +13,8 @@ pub(super) struct Arrivals {
     following: bool,
     /// What arrived while reading was behind, without a gap up to the newest.
     ahead: VecDeque<QueuedDelivery>,
+    /// How large their bodies are.
+    bytes: usize,
     /// Up to here deliveries came that were not kept: the queue has them.
     missed: Option<Position>,
     /// The newest that came.
@@ -35,6 +37,7 @@ impl Arrivals {
         } else if self.following {
             return Some(delivery);
         } else {
+            self.bytes += delivery.body.len();
             self.ahead.push_back(delivery);
         }
         None
@@ -42,18 +45,27 @@ impl Arrivals {
 
     /// Deliveries up to a position are to be found in the queue.
     pub(super) fn miss(&mut self, position: Position) {
-        self.following = false;
-        self.ahead.clear();
+        self.fall_behind();
         self.newest = self.newest.max(Some(position));
         self.missed = self.newest;
     }
 
     /// The lane reads the queue again from the start.
     pub(super) fn start_over(&mut self) {
-        self.following = false;
-        self.ahead.clear();
+        self.fall_behind();
         self.missed = self.newest;
         self.read_to = 0;
+    }
+
+    fn fall_behind(&mut self) {
+        self.following = false;
+        self.ahead.clear();
+        self.bytes = 0;
+    }
+
+    /// How large the bodies are that it keeps.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Whether the queue must get further before everything can be read.
@@ -75,6 +87,7 @@ impl Arrivals {
         self.missed = None;
         self.read_to = self.read_to.max(shown);
         self.following = follows;
+        self.bytes = 0;
         let mut ahead = std::mem::take(&mut self.ahead);
         // What the queue showed already stands in it as it is now.
         ahead.retain(|delivery| follows && delivery.position >= shown);
@@ -83,6 +96,6 @@ impl Arrivals {
 
     /// Whether anything kept is about somebody.
     pub(super) fn any(&self, mut about: impl FnMut(&QueuedDelivery) -> bool) -> bool {
-        self.ahead.iter().any(|delivery| about(delivery))
+        self.ahead.iter().any(&mut about)
     }
 }

@@ -78,6 +78,8 @@ pub(super) struct Lane {
     gate: Gate,
     first: VecDeque<QueuedDelivery>,
     retries: VecDeque<QueuedDelivery>,
+    /// How large the bodies of all these are.
+    bytes: usize,
     retries_turn: bool,
     claims: HashSet<DeliveryId>,
     /// Positions with the deliveries whose outcomes stand there.
@@ -111,6 +113,7 @@ impl Lane {
             gate: Gate::Open,
             first: VecDeque::new(),
             retries: VecDeque::new(),
+            bytes: 0,
             retries_turn: false,
             claims: HashSet::new(),
             recorded: BinaryHeap::new(),
@@ -176,9 +179,10 @@ impl Lane {
     /// A delivery came to be: it is taken if it comes next, otherwise the queue has it.
     pub(super) fn arrived(&mut self, delivery: QueuedDelivery) {
         let takes = self.gate == Gate::Open;
-        if let Some(next) = self.reading.offer(delivery, takes, self.buffered())
+        if let Some(next) = self.reading.offer(delivery, takes, self.buffered(), self.bytes)
             && self.claims.insert(next.id)
         {
+            self.bytes += next.body.len();
             self.first.push_back(next);
         }
     }
@@ -202,6 +206,7 @@ impl Lane {
         for delivery in self.first.drain(..).chain(self.retries.drain(..)) {
             self.claims.remove(&delivery.id);
         }
+        self.bytes = 0;
         self.reading.start_over();
         let newest = self.recorded.iter().map(|Reverse((recorded, _))| *recorded).max();
         if let Some(newest) = newest.filter(|_| self.gate == Gate::Ordered) {
@@ -251,6 +256,7 @@ impl Lane {
             rows.next_of_freed.into_iter().partition(|delivery| delivery.attempts + delivery.requeues == 0);
         for delivery in rows.first.into_iter().chain(first).chain(ahead) {
             if self.claims.insert(delivery.id) {
+                self.bytes += delivery.body.len();
                 self.first.push_back(delivery);
             }
         }
@@ -258,6 +264,7 @@ impl Lane {
             if delivery.due_at > now {
                 self.expect_retry(Some(delivery.due_at));
             } else if self.claims.insert(delivery.id) {
+                self.bytes += delivery.body.len();
                 self.retries.push_back(delivery);
             }
         }
@@ -359,6 +366,7 @@ impl Lane {
             self.first.pop_front()?
         };
         debug_assert!(self.gate != Gate::TestsOnly || delivery.event_type == WEBHOOK_TEST);
+        self.bytes = self.bytes.saturating_sub(delivery.body.len());
         self.pace.started(now);
         self.began.push(now);
         Some(delivery)

@@ -37,6 +37,8 @@ pub(super) struct Rows {
     pub retries: Vec<QueuedDelivery>,
     /// When the next retry beyond these is due.
     pub next_retry: Option<Timestamp>,
+    /// There may be more, though these are fewer than a page.
+    pub cut_short: bool,
     /// The next deliveries of the freed contacts, due now or later.
     pub next_of_freed: Vec<QueuedDelivery>,
     /// How the endpoint stands, if that was asked.
@@ -68,6 +70,7 @@ async fn read(ports: &Ports, endpoint: EndpointId, plan: &Plan) -> Result<Rows, 
     let query = PageQuery { wanted, now: ports.clock.now(), first_after, retry_after, limit: page };
     let page = ports.queue.page(endpoint, query).await?;
     (rows.first, rows.retries, rows.next_retry) = (page.first, page.retries, page.next_retry);
+    rows.cut_short = page.cut_short;
     for contact in &plan.freed {
         rows.next_of_freed.extend(ports.queue.next_of_contact(endpoint, *contact).await?);
     }

@@ -17,6 +17,9 @@ const PAGE: std::ops::RangeInclusive<usize> = 16..=512;
 /// How many pages of deliveries a lane holds that came directly.
 const PAGES_AHEAD: usize = 4;
 
+/// How large the bodies may be that a lane holds before nothing more comes directly.
+const BYTES_AHEAD: usize = 1 << 20;
+
 /// What has been read, and what may be left.
 #[derive(Debug)]
 pub(super) struct Reading {
@@ -74,14 +77,16 @@ impl Reading {
         self.mark();
     }
 
-    /// A delivery came to be. It is given back if it comes next; `takes` says whether the lane sends whatever comes, and
-    /// `buffered` how much it holds.
+    /// A delivery came to be. It is given back if it comes next; `takes` says whether the lane sends whatever comes,
+    /// `buffered` how many it holds, and `bytes` how large these are.
     pub(super) fn offer(
         &mut self,
         delivery: QueuedDelivery,
         takes: bool,
         buffered: usize,
+        bytes: usize,
     ) -> Option<QueuedDelivery> {
+        let takes = takes && bytes + self.arrivals.bytes() < BYTES_AHEAD;
         let room = if takes { (PAGES_AHEAD * self.page).saturating_sub(buffered) } else { 0 };
         let next = self.arrivals.offer(delivery, room)?;
         let after = FirstAfter(next.position, next.id);
@@ -163,7 +168,8 @@ impl Reading {
 
     /// Notes how far a page got. Returns the deliveries behind it that came directly.
     pub(super) fn advance(&mut self, plan: &Plan, rows: &Rows) -> VecDeque<QueuedDelivery> {
-        let full = |rows: &[QueuedDelivery]| rows.len() >= plan.page;
+        let rows_are_cut = rows.cut_short;
+        let full = |rows: &[QueuedDelivery]| rows.len() >= plan.page || rows_are_cut;
         let (full_first, full_retries) = (full(&rows.first), full(&rows.retries));
         if let Some(last) = rows.first.last() {
             self.first_after = self.first_after.max(Some(FirstAfter(last.position, last.id)));

@@ -329,6 +329,7 @@ impl Scheduler {
     /// Starts attempts as long as there are slots and lanes that may use them, each lane in its turn.
     fn dispatch(&mut self) {
         let now = self.ports.clock.now();
+        self.dispatch_slow(now, self.slots.kept_for_slow());
         let mut passed_over = 0;
         while passed_over < self.line.len() && !self.nobody_may_start() {
             let Some(endpoint) = self.line.pop_front() else { break };
@@ -344,10 +345,11 @@ impl Scheduler {
                 passed_over += 1;
             }
         }
-        self.dispatch_slow(now);
+        self.dispatch_slow(now, self.slots.most_for_slow());
     }
 
-    fn dispatch_slow(&mut self, now: Timestamp) {
+    /// Starts attempts of slow lanes as long as they hold fewer than `most` slots together.
+    fn dispatch_slow(&mut self, now: Timestamp, most: usize) {
         if self.slow_line.is_empty() || self.nobody_may_start() {
             return;
         }
@@ -355,10 +357,7 @@ impl Scheduler {
             self.busy.iter().filter_map(|endpoint| self.lanes.get(endpoint)).map(|lane| lane.claimant(now));
         let mut slow_in_flight: usize = slow.filter(|lane| lane.slow).map(|lane| lane.in_flight).sum();
         let mut passed_over = 0;
-        while passed_over < self.slow_line.len()
-            && !self.nobody_may_start()
-            && !self.slots.slow_are_gone(slow_in_flight)
-        {
+        while passed_over < self.slow_line.len() && !self.nobody_may_start() && slow_in_flight < most {
             let Some(endpoint) = self.slow_line.pop_front() else { break };
             let Some(lane) = self.lanes.get_mut(&endpoint) else { continue };
             if self.slots.may_start(lane.claimant(now), self.in_flight) {

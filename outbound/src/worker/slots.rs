@@ -34,9 +34,14 @@ impl Slots {
         in_use >= self.total
     }
 
-    /// Whether slow lanes hold all they may have together: half of the slots.
-    pub(super) fn slow_are_gone(&self, slow_in_use: usize) -> bool {
-        slow_in_use >= self.total.div_ceil(2)
+    /// What slow lanes may hold together at most: half of the slots.
+    pub(super) fn most_for_slow(&self) -> usize {
+        self.total.div_ceil(2)
+    }
+
+    /// What slow lanes get before quick ones: without it they would get nothing as long as the quick ones have a backlog.
+    pub(super) fn kept_for_slow(&self) -> usize {
+        self.total.div_ceil(8)
     }
 
     /// Whether a lane that is not at its own limit may start. The last quarter is for lanes with nothing in flight:
@@ -75,7 +80,7 @@ mod tests {
         let greedy = Claimant { in_flight: 7, ..FRESH };
         assert!(slots.may_start(greedy, 47) && !slots.may_start(greedy, 48));
         assert!(slots.may_start(FRESH, 48));
-        assert!(!slots.slow_are_gone(31) && slots.slow_are_gone(32));
+        assert_eq!((slots.kept_for_slow(), slots.most_for_slow()), (8, 32));
         let single = Slots::new(1, 8);
         assert!(single.may_start(FRESH, 0) && !single.may_start(FRESH, 1));
     }

@@ -290,6 +290,34 @@ async fn w3_a_healthy_endpoint_is_served_while_a_thousand_hang() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn ob_150_a_slow_endpoint_gets_its_turns_though_quick_ones_have_a_backlog() {
+    let slow = |sent: &crate::script::Sent| sent.url == A;
+    let stage = stage(0, move |sent, _| match slow(sent) {
+        true => (Duration::from_millis(1_100), status(200)),
+        false => (Duration::from_millis(10), status(200)),
+    });
+    let a = stage.world.endpoint(A);
+    let others: Vec<_> =
+        (0..70).map(|n| stage.world.endpoint(&format!("https://h{n}.example.com/hook"))).collect();
+    // It is known to be slow when the others come.
+    stage.world.enqueue(a, "contact.created");
+    let _running = stage.start();
+    pass(SECOND * 2).await;
+    for _ in 0..12 {
+        stage.world.enqueue(a, "contact.created");
+    }
+    for _ in 0..600 {
+        for other in &others {
+            stage.world.enqueue(*other, "contact.created");
+        }
+    }
+    pass(SECOND * 4).await;
+    let sent = stage.script.sent();
+    assert_eq!(sent.iter().filter(|sent| slow(sent)).count(), 13, "eight at a time");
+    assert!(stage.world.pending() > 5_000, "the others have a backlog all the time");
+}
+
+#[tokio::test(start_paused = true)]
 async fn ob_150_never_more_than_the_limits() {
     let stage = stage(2, |_, _| (SECOND / 10, status(200)));
     for n in 0..70 {

@@ -36,7 +36,7 @@ mod unit_redelivery;
 pub(crate) use cell::Cell;
 pub use envelope::envelope;
 pub(crate) use fan_out::FanOut;
-pub use query::{DueDelivery, FirstAttempts};
+pub use query::{DueDelivery, FirstAttempts, PAGE_BYTES};
 pub(crate) use query::{
     changed_endpoints, due, first_attempts, held, next_due, next_due_of, next_of_contact, next_retry,
     pending_endpoints, retries,

@@ -52,6 +52,10 @@ impl DueDelivery {
     }
 }
 
+/// A page ends when the bodies in it are so large, however many deliveries were asked for: whoever holds a page per
+/// endpoint must know how much that is.
+pub const PAGE_BYTES: usize = 1 << 20;
+
 /// Which attempts are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FirstAttempts {
@@ -88,8 +92,16 @@ fn read(row: &Row<'_>) -> rusqlite::Result<DueDelivery> {
 
 fn select(connection: &Connection, rest: &str, values: &[&dyn ToSql]) -> Result<Vec<DueDelivery>> {
     let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM deliveries d {rest}"))?;
-    let due = statement.query_map(values, read)?;
-    Ok(due.collect::<rusqlite::Result<_>>()?)
+    let (mut due, mut bytes) = (Vec::new(), 0);
+    for found in statement.query_map(values, read)? {
+        let found = found?;
+        bytes += found.body.len();
+        due.push(found);
+        if bytes >= PAGE_BYTES {
+            break;
+        }
+    }
+    Ok(due)
 }
 
 /// Whether an endpoint is disabled or gone: only tests leave then.
@@ -123,7 +135,7 @@ pub(crate) fn due(
 
 /// That no earlier delivery about the same contact is pending at the endpoint.
 const IS_HEAD: &str = "AND NOT EXISTS (
-    SELECT 1 FROM deliveries e INDEXED BY deliveries_by_contact
+    SELECT 1 FROM deliveries e INDEXED BY deliveries_of_contact
     WHERE e.contact = d.contact AND e.seq < d.seq AND e.endpoint = d.endpoint AND e.status = 'pending')";
 
 /// Deliveries to an endpoint without an attempt or a requeue so far, in log order, after those of a record.
@@ -185,7 +197,7 @@ pub(crate) fn next_of_contact(
 ) -> Result<Option<DueDelivery>> {
     let found = select(
         connection,
-        "INDEXED BY deliveries_by_contact
+        "INDEXED BY deliveries_of_contact
          WHERE d.contact = ?2 AND d.endpoint = ?1 AND d.status = 'pending' AND d.test = 0 ORDER BY d.seq LIMIT 1",
         params![endpoint.0.as_bytes(), contact.0.as_bytes()],
     )?;

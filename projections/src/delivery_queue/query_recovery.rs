@@ -170,8 +170,12 @@ pub(crate) fn forgot_until(connection: &Connection, endpoint: EndpointId) -> Res
 /// How many deliveries of an endpoint wait for the first attempt of their schedule; counts no further than `most`.
 pub(crate) fn untried(connection: &Connection, endpoint: EndpointId, most: usize) -> Result<usize> {
     let mut statement = connection.prepare_cached(
-        "SELECT count(*) FROM (SELECT 1 FROM deliveries INDEXED BY deliveries_untried
-             WHERE endpoint = ?1 AND status = 'pending' AND attempts = schedule_from LIMIT ?2)",
+        "SELECT count(*) FROM (
+             SELECT 1 FROM deliveries INDEXED BY deliveries_pending
+             WHERE endpoint = ?1 AND status = 'pending' AND attempts = 0
+             UNION ALL
+             SELECT 1 FROM deliveries INDEXED BY deliveries_requeued
+             WHERE endpoint = ?1 AND status = 'pending' AND requeues > 0 AND attempts = schedule_from LIMIT ?2)",
     )?;
     let waiting = statement.query_row(params![endpoint.0.as_bytes(), rows(most)], |row| count(row, 0))?;
     Ok(usize::try_from(waiting).unwrap_or(most))

@@ -120,8 +120,10 @@ CREATE TABLE delivery_counts (
     indexes_sql: "
 CREATE INDEX IF NOT EXISTS deliveries_retries ON deliveries (endpoint, next_attempt_at, seq)
     WHERE status = 'pending' AND (attempts > 0 OR requeues > 0);
-CREATE INDEX IF NOT EXISTS deliveries_untried ON deliveries (endpoint)
-    WHERE status = 'pending' AND attempts = schedule_from;
+CREATE INDEX IF NOT EXISTS deliveries_requeued ON deliveries (endpoint)
+    WHERE status = 'pending' AND requeues > 0 AND attempts = schedule_from;
+CREATE INDEX IF NOT EXISTS deliveries_of_contact ON deliveries (endpoint, contact, seq)
+    WHERE status = 'pending' AND contact IS NOT NULL;
 CREATE INDEX IF NOT EXISTS deliveries_by_recovery ON deliveries (recovery, status) WHERE recovery IS NOT NULL;
 CREATE INDEX IF NOT EXISTS attempts_by_time ON attempts (endpoint, at, result, duration_ms, error_class)
     WHERE test = 0;

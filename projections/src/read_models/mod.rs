@@ -28,11 +28,11 @@ use crate::{database, error::Result, pool::Pool, runner::RunnerStatus};
 #[derive(Clone)]
 pub struct ReadModels {
     shared: Arc<Shared>,
+    pool: Arc<Pool>,
 }
 
 struct Shared {
     dir: PathBuf,
-    pool: Pool,
     position: AtomicU64,
     changes: watch::Sender<Position>,
     status: Mutex<RunnerStatus>,
@@ -52,14 +52,20 @@ impl ReadModels {
         let reached = database::positions(&connection)?.into_iter().map(|(_, position)| position).min();
         let reached = reached.unwrap_or_default();
         Ok(Self {
+            pool: Arc::new(Pool::new(&path)),
             shared: Arc::new(Shared {
                 dir: dir.to_owned(),
-                pool: Pool::new(&path),
                 position: AtomicU64::new(reached),
                 changes: watch::Sender::new(reached),
                 status: Mutex::new(RunnerStatus::Starting),
             }),
         })
+    }
+
+    /// The same read models with readers of their own: whoever asks here never waits for the others' long questions.
+    pub fn apart(&self) -> Self {
+        let pool = Arc::new(Pool::new(&database::path(self.dir())));
+        Self { shared: Arc::clone(&self.shared), pool }
     }
 
     /// The directory.
@@ -108,7 +114,7 @@ impl ReadModels {
     }
 
     fn ask<T>(&self, question: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
-        self.shared.pool.get()?.ask(question)
+        self.pool.get()?.ask(question)
     }
 }
 
@@ -118,5 +124,20 @@ impl std::fmt::Debug for ReadModels {
             .field("dir", &self.shared.dir)
             .field("position", &self.position())
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lv_13_who_reads_apart_does_not_wait_for_the_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let models = ReadModels::open(dir.path()).unwrap();
+        let apart = models.apart();
+        let leases: Vec<_> = (0..crate::pool::CONNECTIONS).map(|_| models.pool.get().unwrap()).collect();
+        assert_eq!(apart.changed_endpoints(None).unwrap(), []);
+        assert_eq!(leases.len(), crate::pool::CONNECTIONS);
     }
 }

@@ -7,6 +7,7 @@ mod deliveries;
 mod endpoints;
 mod equality;
 mod following;
+mod hand_over;
 mod history;
 mod member_access;
 mod memberships;
