@@ -25,15 +25,6 @@ impl Limiter {
         Self { limit, taken: Mutex::default() }
     }
 
-    /// Whether a slot is free for `key`; takes none.
-    pub fn check(&self, key: &str, now: Instant) -> Result<(), ApiError> {
-        let Some(limit) = self.limit else { return Ok(()) };
-        match self.taken.lock().get_mut(key) {
-            Some(taken) => room(taken, limit, now),
-            None => Ok(()),
-        }
-    }
-
     /// Takes a slot for `key`; returns what is left, `None` without a limit.
     pub fn take(&self, key: &str, now: Instant) -> Result<Option<Budget>, ApiError> {
         let Some(limit) = self.limit else { return Ok(None) };
