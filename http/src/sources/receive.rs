@@ -19,7 +19,7 @@ use super::{
     statistics::Ending,
     verify::Request,
 };
-use crate::{address, error::ApiError, headers::trace, state::AppState};
+use crate::{address, error::ApiError, headers::trace, slow_bodies::is_late, state::AppState};
 
 impl From<Refusal> for ApiError {
     fn from(refusal: Refusal) -> Self {
@@ -120,6 +120,7 @@ fn unverified(state: &AppState, request: &HttpRequest, refusal: Refusal) -> (&'s
 async fn read(payload: Payload, limit: usize) -> Result<Bytes, (&'static str, ApiError)> {
     match payload.to_bytes_limited(limit).await {
         Ok(Ok(body)) => Ok(body),
+        Ok(Err(error)) if error.as_error().is_some_and(is_late) => Err(("body_late", ApiError::TooSlow)),
         Ok(Err(_)) => Err(("body_unreadable", ApiError::BadRequest("The body could not be read".to_owned()))),
         Err(_) => Err(("too_large", ApiError::TooLarge)),
     }
