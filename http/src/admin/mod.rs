@@ -62,7 +62,10 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
         )
         .service(resource("/v1/admin/buckets", Plane::Admin, "GET, HEAD").route(get().to(buckets::list)))
         .service(
-            resource("/v1/admin/buckets/preview", Plane::Admin, "POST")
+            // A bucket may be called that, so this is one more method of its path.
+            resource("/v1/admin/buckets/{id:preview}", Plane::Admin, "GET, HEAD, PATCH, POST")
+                .route(get().to(buckets::one))
+                .route(web::patch().to(buckets::switch))
                 .route(web::post().to(preview::preview)),
         )
         .service(
