@@ -27,6 +27,7 @@ use actix_web::web;
 
 use crate::{
     auth::Plane,
+    data,
     server::{elsewhere, get, resource},
 };
 
@@ -59,6 +60,10 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
         .service(
             resource("/v1/admin/contacts/{id}/buckets/{bucket}/why", Plane::Admin, "GET, HEAD")
                 .route(get().to(why::why)),
+        )
+        .service(
+            resource("/v1/admin/events", Plane::Admin, "POST")
+                .route(web::post().to(data::ingest_by_operator)),
         )
         .service(resource("/v1/admin/buckets", Plane::Admin, "GET, HEAD").route(get().to(buckets::list)))
         .service(
