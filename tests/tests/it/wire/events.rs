@@ -260,3 +260,17 @@ async fn ig_50_an_operator_sends_an_event_by_hand() {
     }
     table.end();
 }
+
+#[tokio::test]
+async fn ik_02_rs_24_what_looks_like_a_mistake_of_the_caller_shows_in_the_health() {
+    let server = site().start();
+    for name in ["a", "b"] {
+        event(&server, json!({"name": name, "userId": "u1", "anonymousId": "v1", "idempotencyKey": "k"}))
+            .await;
+    }
+    event(&server, json!({"name": "a", "userId": "u2", "anonymousId": "v1"})).await.expect(202);
+    let health = server.get("/v1/health").await.expect(200);
+    assert_eq!(health["identity"], json!({"refusedKeys": 0, "conflicts": 1, "reusedIdempotencyKeys": 1}));
+    let open = server.send(Request::new("GET", "/v1/health")).await.expect(200);
+    assert!(open.get("identity").is_none(), "only for a key that may read");
+}
