@@ -8,6 +8,7 @@ mod grace;
 mod halves;
 mod history;
 mod preview;
+mod report;
 mod resolve;
 mod restore;
 mod start;
@@ -82,6 +83,10 @@ pub struct EngineHealth {
     pub refused_calls: u64,
     /// Keys not attached since the start because their contact had as many as it may (KE-12).
     pub refused_keys: u64,
+    /// Keys not followed since the start because the evidence contradicted itself (RS-24).
+    pub identity_conflicts: u64,
+    /// Idempotency keys that came again with another request since the start (IK-02).
+    pub reused_keys: u64,
     /// Why calls are not taken.
     pub reason: Option<String>,
 }
@@ -107,6 +112,10 @@ pub(crate) struct Core {
     pub refused_calls: AtomicU64,
     /// Keys that were not attached because their contact had too many (KE-12).
     pub refused_keys: AtomicU64,
+    /// Keys that were not followed (RS-24).
+    pub identity_conflicts: AtomicU64,
+    /// Idempotency keys that came again with another request (IK-02).
+    pub reused_keys: AtomicU64,
     /// The contacts that were reported for that, the latest ones.
     pub full_contacts: Cache<ContactId, ()>,
 }
@@ -209,6 +218,8 @@ impl Engine {
             armed_timers: self.core.shared.armed_timers.load(Ordering::Relaxed),
             refused_calls: self.core.refused_calls.load(Ordering::Relaxed),
             refused_keys: self.core.refused_keys.load(Ordering::Relaxed),
+            identity_conflicts: self.core.identity_conflicts.load(Ordering::Relaxed),
+            reused_keys: self.core.reused_keys.load(Ordering::Relaxed),
             reason: if stopping {
                 Some("stopping".to_owned())
             } else {

@@ -15,6 +15,7 @@ pub mod engine;
 pub mod entropy;
 pub mod history;
 pub mod identity;
+mod pages;
 pub mod population;
 pub mod rules;
 mod shard;

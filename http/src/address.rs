@@ -1,6 +1,6 @@
 //! Whose address a request comes from (HT-46).
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use actix_web::HttpRequest;
 use ipnet::IpNet;
@@ -29,10 +29,17 @@ fn behind(peer: IpAddr, forwarded: &str, trusted: &[IpNet]) -> IpAddr {
             break;
         }
         // A hop nobody can read was written by somebody who is not trusted.
-        let Ok(address) = hop.parse::<IpAddr>() else { break };
+        let Some(address) = address_of(hop) else { break };
         client = address.to_canonical();
     }
     client
+}
+
+/// A hop's address. Some gateways write the port after it, and an IPv6 address in brackets then.
+fn address_of(hop: &str) -> Option<IpAddr> {
+    let bracketed = || hop.strip_prefix('[')?.strip_suffix(']')?.parse::<Ipv6Addr>().ok().map(IpAddr::V6);
+    let with_port = || hop.parse::<SocketAddr>().ok().map(|address| address.ip());
+    hop.parse().ok().or_else(with_port).or_else(bracketed)
 }
 
 #[cfg(test)]
@@ -49,6 +56,10 @@ mod tests {
         assert_eq!(client("::1", "2001:db8::1"), "2001:db8::1");
         assert_eq!(client("10.1.1.1", "1.2.3.4, unknown"), "10.1.1.1");
         assert_eq!(client("10.1.1.1", ""), "10.1.1.1");
+        assert_eq!(client("10.1.1.1", "1.2.3.4:5678, 10.2.2.2:80"), "1.2.3.4", "with ports");
+        assert_eq!(client("10.1.1.1", "[2001:db8::1]:443"), "2001:db8::1");
+        assert_eq!(client("10.1.1.1", "[2001:db8::1]"), "2001:db8::1");
+        assert_eq!(client("10.1.1.1", "1.2.3.4:99999"), "10.1.1.1", "no port there is");
     }
 
     #[test]

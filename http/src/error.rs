@@ -46,6 +46,9 @@ pub enum ApiError {
     /// HT-26: over the size limit.
     #[error("Payload too large")]
     TooLarge,
+    /// HT-44: its body did not arrive in time.
+    #[error("Request Timeout")]
+    TooSlow,
     /// HT-03: no JSON by its own account.
     #[error("Unsupported Media Type")]
     UnsupportedMediaType,
@@ -115,6 +118,7 @@ impl ResponseError for ApiError {
             Self::Conflict(_) | Self::NotConnectable(..) => StatusCode::CONFLICT,
             Self::Provider(..) => StatusCode::BAD_GATEWAY,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Limited { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,

@@ -53,6 +53,11 @@ pub(crate) async fn health(state: Data<AppState>, request: HttpRequest) -> HttpR
         body["contacts"] = json!({ "inMemory": engine.live_contacts });
         body["timers"] = json!({ "armed": engine.armed_timers });
         body["refusedCalls"] = json!(engine.refused_calls);
+        body["identity"] = json!({
+            "refusedKeys": engine.refused_keys,
+            "conflicts": engine.identity_conflicts,
+            "reusedIdempotencyKeys": engine.reused_keys,
+        });
         body["reason"] = json!(engine.reason);
     }
     HttpResponse::Ok().json(body)

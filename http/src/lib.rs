@@ -22,6 +22,7 @@ mod json;
 mod limiter;
 mod query;
 mod server;
+mod slow_bodies;
 pub mod sources;
 mod state;
 

@@ -8,7 +8,7 @@ use actix_web::{
     error::PayloadError,
     guard,
     http::header,
-    middleware::{Compress, from_fn},
+    middleware::{Compress, ErrorHandlers, from_fn},
     web::{self, Data, PayloadConfig},
 };
 
@@ -18,7 +18,9 @@ use crate::{
     data,
     error::ApiError,
     headers::{leave_small, stamp},
-    health, identify, sources,
+    health, identify,
+    slow_bodies::{is_late, refuse_slow_bodies},
+    sources,
     state::AppState,
 };
 
@@ -76,6 +78,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
 fn payload_error(error: &PayloadError) -> ApiError {
     match error {
         PayloadError::Overflow => ApiError::TooLarge,
+        late if is_late(late) => ApiError::TooSlow,
         _ => ApiError::BadRequest("Malformed JSON in request body".to_owned()),
     }
 }
@@ -92,10 +95,12 @@ pub fn serve(state: Data<AppState>, listener: TcpListener) -> std::io::Result<Se
             .app_data(state.clone())
             .app_data(PayloadConfig::new(max_body))
             .app_data(web::JsonConfig::default().limit(max_body))
+            .wrap(from_fn(refuse_slow_bodies))
+            // Inside of what stamps, so that these refusals too have a request id.
+            .wrap(ErrorHandlers::new().default_handler_client(rewrite))
             .wrap(from_fn(leave_small))
             .wrap(Compress::default())
             .wrap(from_fn(stamp))
-            .wrap(actix_web::middleware::ErrorHandlers::new().default_handler_client(rewrite))
             .configure(configure)
     })
     .workers(workers)

@@ -62,7 +62,7 @@ impl Projection {
         match self {
             Self::Contacts => 3,
             Self::DeliveryQueue => 4,
-            Self::Memberships | Self::BucketStatistics => 1,
+            Self::Memberships | Self::BucketStatistics => 2,
         }
     }
 

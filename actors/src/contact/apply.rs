@@ -132,7 +132,7 @@ fn record(state: &mut ContactState, event: &EventRecorded, id: RecordId) {
         seen(state, event.at);
     }
     if let Some(idempotency) = &event.idempotency {
-        state.remember(Remembered {
+        state.remembered.insert(Remembered {
             digest: digest_of(&idempotency.key, event.source.origin()),
             event: id,
             request: idempotency.request,
@@ -229,7 +229,7 @@ fn absorb(state: &mut ContactState, absorbed: &Absorbed) {
     }
     for moved in &absorbed.idempotency {
         let digest = u128::from_be_bytes(moved.digest);
-        state.remember(Remembered { digest, event: moved.event, request: moved.request });
+        state.remembered.insert(Remembered { digest, event: moved.event, request: moved.request });
     }
     for moved in &absorbed.standings {
         let standing = state.standing_mut(&moved.bucket);

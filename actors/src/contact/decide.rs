@@ -267,8 +267,9 @@ impl Progress<'_> {
         let digest = digest_of(event.idempotency_key.as_ref()?, event.source.origin());
         let known = self
             .state
-            .remembered(digest)
-            .or_else(|| call.losers.iter().find_map(|loser| loser.state.remembered(digest)))?;
+            .remembered
+            .get(digest)
+            .or_else(|| call.losers.iter().find_map(|loser| loser.state.remembered.get(digest)))?;
         Some(Outcome::Duplicate { event: known.event, same_request: known.request == event.request })
     }
 

@@ -40,6 +40,7 @@ pub(super) fn absorbed(survivor: &ContactState, call: &Call, now: Timestamp) -> 
                 idempotency: loser
                     .state
                     .remembered
+                    .sorted()
                     .iter()
                     .map(|known| MovedIdempotency {
                         digest: known.digest.to_be_bytes(),

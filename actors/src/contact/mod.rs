@@ -24,6 +24,7 @@ mod reaction;
 mod replay;
 mod snapshot;
 mod state;
+mod used_keys;
 
 pub use apply::{Meta, apply};
 pub use command::{Call, Command, Decision, EmailUpdate, Erasure, NewEvent, Outcome, Policy, Taken, Waiting};
@@ -34,3 +35,4 @@ pub use occurrences::Occurrences;
 pub use replay::{Moment, Replay};
 pub use snapshot::{SNAPSHOT_SCHEMA, from_snapshot, to_snapshot};
 pub use state::{ContactState, Fate, HeldKey, Remembered, Standing, Stay, digest_of};
+pub use used_keys::UsedKeys;

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{agenda::Agenda, occurrences::Occurrences};
+use super::{agenda::Agenda, occurrences::Occurrences, used_keys::UsedKeys};
 use crate::api::{ContactView, KeyView, StayView};
 
 /// What became of a contact.
@@ -167,8 +167,8 @@ pub struct ContactState {
     pub updated_at: Timestamp,
     /// What it did and when.
     pub occurrences: Occurrences,
-    /// Idempotency keys used, sorted by digest.
-    pub remembered: Vec<Remembered>,
+    /// Idempotency keys used.
+    pub remembered: UsedKeys,
     /// Evidence that contradicted itself: the kind of a key, and who keeps it (RS-24).
     pub conflicts: Vec<(KeyKind, ContactId)>,
     /// Its standing with each bucket it ever was in, sorted by bucket.
@@ -237,17 +237,6 @@ impl ContactState {
             }
         };
         &mut self.standings[index]
-    }
-
-    /// The event an idempotency key stored.
-    pub fn remembered(&self, digest: u128) -> Option<&Remembered> {
-        self.remembered.binary_search_by_key(&digest, |r| r.digest).ok().map(|index| &self.remembered[index])
-    }
-
-    pub(super) fn remember(&mut self, remembered: Remembered) {
-        if let Err(index) = self.remembered.binary_search_by_key(&remembered.digest, |r| r.digest) {
-            self.remembered.insert(index, remembered);
-        }
     }
 
     /// When the contact must be looked at next.

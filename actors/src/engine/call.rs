@@ -1,5 +1,7 @@
 //! Calls that name a person by keys: events, upserts, finds, deletes.
 
+use std::sync::Arc;
+
 use mainspring_schemas::{
     ContactId, Properties, RecordId, Timestamp,
     event::contact::{Source, Via},
@@ -69,12 +71,16 @@ impl Pending {
     /// # Errors
     /// See [`EngineError`].
     pub async fn ingested(self) -> Result<IngestOutcome, EngineError> {
+        let core = Arc::clone(&self.engine.core);
         let answer = self.answer().await?;
         let (stored, same_request) = match &answer.outcome {
             Outcome::Done { .. } => (true, None),
             Outcome::Duplicate { same_request, .. } => (false, Some(*same_request)),
             outcome => return Err(refusal(outcome)),
         };
+        if same_request == Some(false) {
+            core.report_reuse(answer.contact, stored_event(&answer.outcome));
+        }
         Ok(IngestOutcome {
             stored,
             event_id: stored_event(&answer.outcome).unwrap_or(RecordId(Uuid::nil())),

@@ -17,11 +17,9 @@ use super::{
 use crate::{
     api::{EngineError, Identity},
     contact::{Command, ContactState, Erasure, Fate, Outcome},
+    pages::Pages,
     shard::{Also, Answer, Decide, Failure, Message, Verb},
 };
-
-/// Records read at a time.
-const PAGE: usize = 1024;
 
 /// A person who was erased.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,12 +167,10 @@ impl Core {
 
     /// The keys that seal a contact's records.
     async fn sealing_keys(&self, contact: ContactId, found: &mut BTreeSet<Uuid>) -> Result<(), EngineError> {
-        let stream = StreamName::contact(contact);
-        let (mut next, mut sealed) = (0, false);
-        loop {
-            let records = self.log().read_stream(&stream, next, PAGE).await.map_err(storage)?;
+        let mut pages = Pages::of(&**self.log(), StreamName::contact(contact));
+        let mut sealed = false;
+        while let Some(records) = pages.next().await.map_err(storage)? {
             for record in &records {
-                next = record.version + 1;
                 match record.sealed_with {
                     Some(key) => {
                         found.insert(key);
@@ -190,10 +186,8 @@ impl Core {
                     None => {}
                 }
             }
-            if records.len() < PAGE {
-                return Ok(());
-            }
         }
+        Ok(())
     }
 
     /// The key that seals what is personal about a contact.

@@ -107,8 +107,13 @@ impl Core {
             {
                 return Err(EngineError::EmailTaken);
             }
+            let (conflicts, losers) = (plan.conflicts.clone(), plan.losers.clone());
             match self.carry_out(&request, &looked_up, plan, call).await? {
-                Carried::InLine(answer, contact) => return Ok((answer, contact)),
+                Carried::InLine(answer, contact) => {
+                    self.report_conflicts(contact, &conflicts);
+                    self.report_twins(contact, candidates.iter().filter(|one| losers.contains(&one.contact)));
+                    return Ok((answer, contact));
+                }
                 Carried::Again(unused) => call = *unused,
                 Carried::Full(contact, kind, unused) => {
                     self.count_full(contact, kind);

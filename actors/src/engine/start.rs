@@ -187,6 +187,8 @@ impl Engine {
             refused_calls: AtomicU64::new(0),
             survivors: Arc::default(),
             refused_keys: AtomicU64::new(0),
+            identity_conflicts: AtomicU64::new(0),
+            reused_keys: AtomicU64::new(0),
             full_contacts: Cache::new(REPORTED_CONTACTS),
         });
         let access =

@@ -11,10 +11,10 @@ use mainspring_schemas::{
 use serde_json::json;
 
 use super::Engine;
-use crate::api::{EngineError, Timeline, TimelineEvent};
-
-/// Records read at a time.
-const PAGE: usize = 1024;
+use crate::{
+    api::{EngineError, Timeline, TimelineEvent},
+    pages::Pages,
+};
 
 /// An event with its place among all others: by when it happened, then by when it was recorded.
 struct Placed {
@@ -132,23 +132,17 @@ impl Engine {
 
     async fn read_history(&self, contact: ContactId, newest: &mut Newest) -> Result<(), EngineError> {
         let unreadable = |error: &dyn std::fmt::Display| EngineError::LogFailed(error.to_string());
-        let stream = StreamName::contact(contact);
-        let mut next = 0;
-        loop {
-            let records =
-                self.log().read_stream(&stream, next, PAGE).await.map_err(|error| unreadable(&error))?;
+        let mut pages = Pages::of(&**self.log(), StreamName::contact(contact));
+        while let Some(records) = pages.next().await.map_err(|error| unreadable(&error))? {
             for record in &records {
-                next = record.version + 1;
                 let event = ContactEvent::decode(&record.event_type, record.schema_version, &record.payload)
                     .map_err(|error| unreadable(&error))?;
                 if let Some(event) = shown(record.id, event) {
                     newest.add(Placed { place: (event.at, record.position), event });
                 }
             }
-            if records.len() < PAGE {
-                return Ok(());
-            }
         }
+        Ok(())
     }
 }
 

@@ -21,10 +21,8 @@ pub use self::{
 use crate::{
     bucket::BucketState,
     contact::{ContactState, Meta, apply},
+    pages::Pages,
 };
-
-/// Records read at a time.
-const PAGE: usize = 1024;
 
 /// Why the past could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -54,22 +52,17 @@ pub async fn contact_at(
     contact: ContactId,
     at: Timestamp,
 ) -> Result<ContactState, HistoryError> {
-    let stream = StreamName::contact(contact);
+    let mut pages = Pages::of(log, StreamName::contact(contact));
     let mut state = ContactState::default();
-    let mut next = 0;
-    loop {
-        let records = log.read_stream(&stream, next, PAGE).await?;
+    while let Some(records) = pages.next().await? {
         for record in &records {
-            next = record.version + 1;
             let event = contact_event(record)?;
             if record.recorded_at <= at || is_transition_until(&event, at) {
                 apply(&mut state, &event, meta(contact, record, at));
             }
         }
-        if records.len() < PAGE {
-            return Ok(state);
-        }
     }
+    Ok(state)
 }
 
 /// Whether the event is a transition decided for an instant up to `at`.
@@ -101,11 +94,9 @@ pub async fn bucket_at(
     bucket: &BucketId,
     at: Timestamp,
 ) -> Result<BucketState, HistoryError> {
-    let stream = StreamName::bucket(bucket);
+    let mut pages = Pages::of(log, StreamName::bucket(bucket));
     let mut state = BucketState::default();
-    loop {
-        let next = state.version.map_or(0, |version| version + 1);
-        let records = log.read_stream(&stream, next, PAGE).await?;
+    while let Some(records) = pages.next().await? {
         for record in &records {
             if record.recorded_at > at {
                 return Ok(state);
@@ -113,8 +104,6 @@ pub async fn bucket_at(
             let event = BucketEvent::decode(&record.event_type, record.schema_version, &record.payload)?;
             state.apply(&event, record.version, record.position);
         }
-        if records.len() < PAGE {
-            return Ok(state);
-        }
     }
+    Ok(state)
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use futures_util::future::join_all;
 use mainspring_actors::{
     Engine,
-    api::{EngineError, Identity, UpsertCall},
+    api::{EngineError, Identity, IngestCall, UpsertCall},
 };
 use mainspring_schemas::{
     ContactId,
@@ -121,6 +121,9 @@ async fn ms_24_and_ms_29_weak_evidence_does_not_join_people() {
             .iter()
             .any(|event| matches!(event, ContactEvent::IdentityConflict(c) if c.other == first.contact_id))
     );
+    assert_eq!(engine.health().identity_conflicts, 1);
+    engine.ingest(event("u2 v1", "b")).await.unwrap();
+    assert_eq!(engine.health().identity_conflicts, 2, "RS-24: each one, though it is recorded once");
     let mut disguised = event("e9", "a");
     disguised.identity = Identity::new(None, Some("e9@example.com"), Some("u1"));
     let third = engine.ingest(disguised).await.unwrap();
@@ -330,5 +333,20 @@ async fn a_loser_is_free_again_if_the_next_one_cannot_be_taken() {
     world.faults.unreadable_after(contacts[2], 1);
     assert!(running.engine.ingest(event("u1 e1 d1", "a")).await.is_err());
     life_goes_on(&running.engine, &contacts).await;
+    running.stop().await;
+}
+
+#[actix::test]
+async fn ik_02_a_key_that_comes_again_with_another_request_is_counted() {
+    let world = World::new(T0);
+    let running = world.start(None).await;
+    let engine = &running.engine;
+    let with_key = |name: &str| IngestCall { idempotency_key: Some("k".into()), ..event("u1", name) };
+    let mut outcomes = Vec::new();
+    for name in ["a", "a", "b", "b"] {
+        outcomes.push(engine.ingest(with_key(name)).await.unwrap().same_request);
+    }
+    assert_eq!(outcomes, [None, Some(true), Some(false), Some(false)]);
+    assert_eq!(engine.health().reused_keys, 2);
     running.stop().await;
 }

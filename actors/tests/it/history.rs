@@ -1,8 +1,14 @@
 //! Questions about the past and the reasons for it.
 
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::Arc,
+};
+
 use mainspring_actors::{
     engine::WhyError,
-    history::{Because, Why},
+    history::{Because, Why, contact_at},
 };
 use mainspring_schemas::{BucketId, ContactId, Timestamp};
 use serde_json::json;
@@ -30,6 +36,25 @@ async fn pass(world: &World, running: &Running, now: i64) {
 
 async fn why(running: &Running, contact: ContactId, bucket: &str, at: Option<i64>) -> Result<Why, WhyError> {
     running.engine.why(contact, &BucketId::new(bucket).unwrap(), at.map(Timestamp)).await
+}
+
+#[actix::test]
+async fn ct_85_whoever_reads_a_long_history_lets_others_have_their_turn() {
+    let world = world();
+    let running = world.start(None).await;
+    let calls = vec![event("u1", "seen"); 1000];
+    let stored = running.engine.ingest_batch(calls).await;
+    let contact = stored[0].as_ref().unwrap().contact_id;
+    let log = Arc::clone(running.engine.log());
+    let mut read = pin!(contact_at(&*log, contact, Timestamp(T0)));
+    let mut turns = 0;
+    let state = poll_fn(|context| {
+        turns += 1;
+        read.as_mut().poll(context)
+    });
+    assert_eq!(state.await.unwrap().version, Some(1000));
+    assert!(turns > 3, "{turns}");
+    running.stop().await;
 }
 
 #[actix::test]

@@ -3,12 +3,12 @@
 use mainspring_actors::Engine;
 use mainspring_http::sources::{
     preset::PresetOptions,
-    registry::{Registry, RegistrySettings},
+    registry::{AssemblyError, Registry, RegistrySettings},
     source::Source,
 };
 use mainspring_schemas::source::SourceDefinition;
 
-use crate::environment;
+use crate::{environment, exit::Fault};
 
 /// The sources of these files, and the presets that the environment allows; says which are mounted (WS-44).
 pub fn mount(definitions: Vec<SourceDefinition>) -> anyhow::Result<Registry> {
@@ -22,7 +22,11 @@ pub fn mount(definitions: Vec<SourceDefinition>) -> anyhow::Result<Registry> {
             library_name: environment::text("OUTBOUND_LIB_NAME").unwrap_or(defaults.library_name),
         },
     };
-    let (registry, notices) = Registry::assemble(definitions, &settings, environment::secret)?;
+    let assembled = Registry::assemble(definitions, &settings, environment::secret);
+    let (registry, notices) = assembled.map_err(|error| match error {
+        AssemblyError::Secret(error) => error,
+        unsafe_setting @ AssemblyError::OpenErasure(_) => Fault::usage(unsafe_setting.to_string()).into(),
+    })?;
     registry.iter().for_each(tell);
     for notice in notices {
         tracing::warn!("{notice}");

@@ -55,7 +55,7 @@ fn whole(view: &ContactView) -> Value {
     let mut whole = json!(view.contact);
     whole["anonymousId"] = json!(view.anonymous_id);
     whole["discordId"] = json!(view.discord_id);
-    // Analytics would tell it (CT-10), and there is none.
+    // Analytics knows it (CT-10), but is only told, never asked.
     whole["timezone"] = Value::Null;
     whole["contactKey"] = json!(view.contact_key);
     let keys = view.keys.iter().map(|key| {

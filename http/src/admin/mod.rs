@@ -27,6 +27,7 @@ use actix_web::web;
 
 use crate::{
     auth::Plane,
+    data,
     server::{elsewhere, get, resource},
 };
 
@@ -60,9 +61,16 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
             resource("/v1/admin/contacts/{id}/buckets/{bucket}/why", Plane::Admin, "GET, HEAD")
                 .route(get().to(why::why)),
         )
+        .service(
+            resource("/v1/admin/events", Plane::Admin, "POST")
+                .route(web::post().to(data::ingest_by_operator)),
+        )
         .service(resource("/v1/admin/buckets", Plane::Admin, "GET, HEAD").route(get().to(buckets::list)))
         .service(
-            resource("/v1/admin/buckets/preview", Plane::Admin, "POST")
+            // A bucket may be called that, so this is one more method of its path.
+            resource("/v1/admin/buckets/{id:preview}", Plane::Admin, "GET, HEAD, PATCH, POST")
+                .route(get().to(buckets::one))
+                .route(web::patch().to(buckets::switch))
                 .route(web::post().to(preview::preview)),
         )
         .service(

@@ -115,10 +115,7 @@ pub fn read(
     trace: Option<Uuid>,
 ) -> Result<EventBody, ApiError> {
     let mut reader = Members::new(&mut members);
-    let name = reader.text("name", true, 1, 200);
-    if name.as_ref().is_some_and(|name| !name.is_empty() && name.chars().count() <= 200 && !is_name(name)) {
-        reader.issues.custom("name", "must hold more than blanks and no control characters");
-    }
+    let name = read_name(&mut reader, "name");
     let email = reader.email("email");
     let user_id = reader.text("userId", false, 1, 512);
     let anonymous_id = reader.text("anonymousId", false, 1, 200);
@@ -140,6 +137,43 @@ pub fn read(
         trace,
     };
     check(EventBody { call, lists }, now)
+}
+
+/// Reads an event of an operator (IG-50).
+///
+/// # Errors
+/// As [`read`].
+pub fn read_of_operator(
+    mut members: Map<String, Value>,
+    now: Timestamp,
+    trace: Option<Uuid>,
+) -> Result<EventBody, ApiError> {
+    let mut reader = Members::new(&mut members);
+    let name = read_name(&mut reader, "event");
+    let email = reader.email("userEmail");
+    let user_id = reader.text("userId", false, 1, 512);
+    let event_properties = reader.properties("properties").unwrap_or_default();
+    let name = reader.issues.into_result(name.unwrap_or_default())?;
+    let call = IngestCall {
+        identity: Identity::new(user_id.as_deref(), email.as_deref(), None),
+        name: CompactString::from(name),
+        event_properties,
+        contact_properties: Properties::new(),
+        idempotency_key: None,
+        occurred_at: None,
+        source: Source::Api,
+        existing_only: false,
+        trace,
+    };
+    check(EventBody { call, lists: Vec::new() }, now)
+}
+
+fn read_name(reader: &mut Members<'_>, key: &str) -> Option<String> {
+    let name = reader.text(key, true, 1, 200);
+    if name.as_ref().is_some_and(|name| !name.is_empty() && name.chars().count() <= 200 && !is_name(name)) {
+        reader.issues.custom(key, "must hold more than blanks and no control characters");
+    }
+    name
 }
 
 /// The rules that follow the schema.

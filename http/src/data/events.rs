@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
 use uuid::Uuid;
 
-use super::event_body::{EventBody, read, read_plain};
+use super::event_body::{EventBody, read, read_of_operator, read_plain};
 use crate::{
-    auth::require,
+    auth::{require, require_admin},
     error::ApiError,
     headers::trace,
     issues::Issue,
@@ -98,11 +98,27 @@ pub(super) async fn ingest(
     let now = state.engine.now();
     let trace = trace(request.headers());
     let plain = if says_json(&request) { read_plain(&body, now, trace) } else { None };
-    let EventBody { mut call, lists } = match plain {
+    let event = match plain {
         Some(body) => body?,
         None => read(members(&request, &body)?, now, trace)?,
     };
-    if let Some(key) = header_key(&request)? {
+    store(&state, &request, event).await
+}
+
+/// `POST /v1/admin/events`: an event that an operator sends by hand (IG-50).
+pub(crate) async fn ingest_by_operator(
+    state: Data<AppState>,
+    request: HttpRequest,
+    body: Bytes,
+) -> Result<HttpResponse, ApiError> {
+    require_admin(&state, &request, Scope::JourneyAdmin)?;
+    let trace = trace(request.headers());
+    store(&state, &request, read_of_operator(members(&request, &body)?, state.engine.now(), trace)?).await
+}
+
+async fn store(state: &AppState, request: &HttpRequest, event: EventBody) -> Result<HttpResponse, ApiError> {
+    let EventBody { mut call, lists } = event;
+    if let Some(key) = header_key(request)? {
         call.idempotency_key = Some(key);
     }
     let outcome = state.engine.ingest(call).await?;

@@ -7,6 +7,7 @@ mod events;
 use actix_web::web;
 
 pub(crate) use event_body::RESERVED;
+pub(crate) use events::ingest_by_operator;
 
 use crate::{
     auth::Plane,

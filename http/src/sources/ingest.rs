@@ -45,7 +45,13 @@ pub(super) async fn ingest(
     let identity = identity(source, &event);
     let is_deletion = event.is_deletion();
     if is_deletion && source.on_delete == OnDelete::Erase {
-        return erase(state, &identity).await;
+        match erase(state, &identity).await {
+            // It never will be possible. Told to come again, the provider would give up on all that comes after it.
+            Err(EngineError::State(reason)) => {
+                tracing::error!(source = %source.id, reason, "a deletion could not erase; it is stored as an event");
+            }
+            erased => return erased,
+        }
     }
     let call = IngestCall {
         identity,
@@ -59,24 +65,34 @@ pub(super) async fn ingest(
         trace,
     };
     let outcome = match state.engine.ingest(call).await {
-        Err(EngineError::NotFound) => return Ok(Ingested::Nobody),
+        Err(EngineError::NotFound) if is_deletion => return Ok(Ingested::Nobody),
         outcome => outcome?,
     };
     state.acknowledge(outcome.position);
     Ok(if outcome.stored { Ingested::Stored } else { Ingested::Repeated })
 }
 
-/// Erases whom a deletion is about: the owner of the keys or, if those have several owners, of the strongest one.
+/// Erases whom a deletion is about: whom the user's id names. Whoever only has the address or the visitor's id of the
+/// deletion, and a user id of their own, is somebody else: the provider deleted another account.
 async fn erase(state: &AppState, identity: &Identity) -> Result<Ingested, EngineError> {
-    let erased = match state.engine.erase(identity).await {
-        Err(EngineError::DifferentContacts) => {
-            let (external, email) = (identity.external.clone(), identity.email.clone());
-            let email = email.filter(|_| external.is_none());
-            let strongest = Identity { external, email, ..Identity::default() };
-            state.engine.erase(&strongest).await
+    let Identity { external, provider, email, anonymous, .. } = identity.clone();
+    let names_a_user = external.is_some() || provider.is_some();
+    let mut erased = Err(EngineError::NotFound);
+    if names_a_user {
+        erased = state.engine.erase(&Identity { external, provider, ..Identity::default() }).await;
+    }
+    let by_email = email.map(|email| Identity { email: Some(email), ..Identity::default() });
+    let by_visit = anonymous.map(|anonymous| Identity { anonymous: Some(anonymous), ..Identity::default() });
+    for hint in [by_email, by_visit].into_iter().flatten() {
+        if !matches!(erased, Err(EngineError::NotFound)) {
+            break;
         }
-        erased => erased,
-    };
+        for owner in state.engine.find(&hint).await? {
+            if !names_a_user || owner.contact.external_id.is_none() {
+                erased = state.engine.erase_contact(owner.contact.id).await;
+            }
+        }
+    }
     match erased {
         Ok(erased) => {
             state.acknowledge(erased.position);

@@ -19,7 +19,7 @@ use super::{
     statistics::Ending,
     verify::Request,
 };
-use crate::{address, error::ApiError, headers::trace, state::AppState};
+use crate::{address, error::ApiError, headers::trace, slow_bodies::is_late, state::AppState};
 
 impl From<Refusal> for ApiError {
     fn from(refusal: Refusal) -> Self {
@@ -75,20 +75,12 @@ async fn answer(
     now: Timestamp,
 ) -> Result<(Ending, HttpResponse), (&'static str, ApiError)> {
     let source = mounted.source;
-    let client = address::client(request, &state.settings.trusted_proxies).map(address::network);
-    let client = client.map(|client| client.to_string()).unwrap_or_default();
-    // Only failed verifications fill it (WS-95).
-    state.failed_webhooks.check(&client, Instant::now()).map_err(|error| ("rate_limited", error))?;
     let body = read(payload, state.settings.source_max_body).await?;
     let headers = Headers::from(request.headers());
     let signed = Request { headers: &headers, body: &body, now };
-    let verified = source.authenticate(mounted.secrets(), signed).map_err(|refusal| {
-        if matches!(refusal, Refusal::Unproven { .. }) {
-            // Full is full: the next request is told.
-            let _ = state.failed_webhooks.take(&client, Instant::now());
-        }
-        (refusal.reason(), refusal.into())
-    })?;
+    let verified = source
+        .authenticate(mounted.secrets(), signed)
+        .map_err(|refusal| unverified(state, request, refusal))?;
     if mounted.is_open() {
         source.statistics.unauthenticated(now);
     } else {
@@ -112,10 +104,23 @@ async fn answer(
     }
 }
 
+/// What a caller is told who proved nothing. Failures are counted per address, and who failed too often is told to wait
+/// (WS-95). That is looked at only here, so that nobody's failures refuse what a provider proved from the same address:
+/// a proof costs little before it fails (WS-96).
+fn unverified(state: &AppState, request: &HttpRequest, refusal: Refusal) -> (&'static str, ApiError) {
+    let client = address::client(request, &state.settings.trusted_proxies).map(address::network);
+    let client = client.map(|client| client.to_string()).unwrap_or_default();
+    match state.failed_webhooks.take(&client, Instant::now()) {
+        Ok(_) => (refusal.reason(), refusal.into()),
+        Err(limited) => ("rate_limited", limited),
+    }
+}
+
 /// The body as it came, never decoded (WS-27).
 async fn read(payload: Payload, limit: usize) -> Result<Bytes, (&'static str, ApiError)> {
     match payload.to_bytes_limited(limit).await {
         Ok(Ok(body)) => Ok(body),
+        Ok(Err(error)) if error.as_error().is_some_and(is_late) => Err(("body_late", ApiError::TooSlow)),
         Ok(Err(_)) => Err(("body_unreadable", ApiError::BadRequest("The body could not be read".to_owned()))),
         Err(_) => Err(("too_large", ApiError::TooLarge)),
     }

@@ -41,6 +41,10 @@ pub struct Registry {
 pub enum Notice {
     /// `ENABLED_WEBHOOK_PRESETS` names a preset there is none of.
     UnknownPreset(String),
+    /// `ENABLED_WEBHOOK_PRESETS` names a preset that has no secret.
+    PresetWithoutSecret(&'static str, String),
+    /// `WEBHOOK_ALLOW_UNAUTHENTICATED` names a source whose callers sign.
+    NeverOpen(SourceId),
     /// A variable names a source that is not mounted.
     NotMounted(&'static str, String),
     /// A source takes requests from everybody.
@@ -53,12 +57,41 @@ impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnknownPreset(id) => write!(f, "ENABLED_WEBHOOK_PRESETS: there is no preset `{id}`"),
+            Self::PresetWithoutSecret(id, env) => {
+                write!(f, "ENABLED_WEBHOOK_PRESETS: `{id}` is not mounted until {env} is set")
+            }
+            Self::NeverOpen(id) => {
+                write!(
+                    f,
+                    "WEBHOOK_ALLOW_UNAUTHENTICATED: `{id}` is signed and takes no request without a proof"
+                )
+            }
             Self::NotMounted(variable, id) => write!(f, "{variable}: no source `{id}` is mounted"),
             Self::Open(id) => write!(f, "the webhook source `{id}` takes requests from everybody"),
             Self::NoSecret(id, env) => {
                 write!(f, "the webhook source `{id}` refuses everything until {env} is set")
             }
         }
+    }
+}
+
+/// Why sources are not mounted.
+#[derive(Debug, thiserror::Error)]
+pub enum AssemblyError<E> {
+    /// A secret could not be read.
+    #[error("{0}")]
+    Secret(E),
+    /// A source takes requests from everybody, and a deletion erases: anybody could erase anybody.
+    #[error(
+        "the webhook source `{0}` takes requests from everybody, so its deletions must not erase: give it a secret, \
+         take it out of WEBHOOK_ALLOW_UNAUTHENTICATED, or let deletions be events"
+    )]
+    OpenErasure(SourceId),
+}
+
+impl<E> From<E> for AssemblyError<E> {
+    fn from(error: E) -> Self {
+        Self::Secret(error)
     }
 }
 
@@ -82,16 +115,16 @@ impl Registry {
     /// of a file replaces the preset of its id (WS-40).
     ///
     /// # Errors
-    /// What `secret` says.
+    /// See [`AssemblyError`].
     pub fn assemble<E>(
         definitions: Vec<SourceDefinition>,
         settings: &RegistrySettings,
         secret: impl Fn(&str) -> Result<Option<String>, E>,
-    ) -> Result<(Self, Vec<Notice>), E> {
+    ) -> Result<(Self, Vec<Notice>), AssemblyError<E>> {
         let mut notices = Vec::new();
         let unauthenticated = ids(settings.unauthenticated.as_deref());
         let erasing = ids(settings.erase_on_delete.as_deref());
-        let secrets = |auth: &Auth| Ok(secret(auth.env())?.as_deref().and_then(Secrets::read));
+        let secrets = |auth: &Auth| Ok::<_, E>(secret(auth.env())?.as_deref().and_then(Secrets::read));
         // Only a secret that would be the caller's can be done without; a signature cannot (WS-21).
         let may_be_open = |id: &str, auth: &Auth| {
             matches!(auth, Auth::Match { .. }) && unauthenticated.iter().any(|open| open == id)
@@ -108,9 +141,14 @@ impl Registry {
             let Ok(source_id) = SourceId::new(id) else { continue };
             let secrets = secrets(&auth)?;
             let open = may_be_open(id, &auth);
-            if allowed.as_ref().is_some_and(|allowed| !allowed.iter().any(|allowed| allowed == id))
-                || (secrets.is_none() && !open && !preset.keeps_secret())
-            {
+            let is_named = allowed.as_ref().map(|allowed| allowed.iter().any(|allowed| allowed == id));
+            if is_named == Some(false) {
+                continue;
+            }
+            if secrets.is_none() && !open && !preset.keeps_secret() {
+                if is_named.is_some() && !definitions.iter().any(|definition| definition.id.as_str() == id) {
+                    notices.push(Notice::PresetWithoutSecret(id, auth.env().to_owned()));
+                }
                 continue;
             }
             let source = Source {
@@ -149,7 +187,13 @@ impl Registry {
                 source.on_delete = OnDelete::Erase;
             }
             if source.open && source.secrets.is_none() {
+                if source.on_delete == OnDelete::Erase {
+                    return Err(AssemblyError::OpenErasure(source.id.clone()));
+                }
                 notices.push(Notice::Open(source.id.clone()));
+            }
+            if unauthenticated.contains(id) && !matches!(source.auth, Auth::Match { .. }) {
+                notices.push(Notice::NeverOpen(source.id.clone()));
             }
         }
         for (variable, ids) in

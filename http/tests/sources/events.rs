@@ -6,7 +6,7 @@ use mainspring_http::sources::{
     event::{ProviderKey, SourceEvent},
     headers::Headers,
     preset::PresetOptions,
-    registry::{Notice, Registry, RegistrySettings},
+    registry::{AssemblyError, Notice, Registry, RegistrySettings},
     source::{Meaning, Refusal},
     verify::Request,
 };
@@ -118,7 +118,16 @@ fn ws_42_unknown_presets_are_told() {
     let environment = json!({"ENABLED_WEBHOOK_PRESETS": "stripe, unknown"});
     let (registry, notices) = registry(&environment, &RegistrySettings::default());
     assert_eq!(registry.iter().count(), 0);
-    assert_eq!(notices, [Notice::UnknownPreset("unknown".to_owned())]);
+    let without = Notice::PresetWithoutSecret("stripe", "STRIPE_WEBHOOK_SECRET".to_owned());
+    assert_eq!(notices, [Notice::UnknownPreset("unknown".to_owned()), without], "CF-32");
+    let said: Vec<String> = notices.iter().map(Notice::to_string).collect();
+    assert_eq!(
+        said[1],
+        "ENABLED_WEBHOOK_PRESETS: `stripe` is not mounted until STRIPE_WEBHOOK_SECRET is set"
+    );
+    for all in [json!({}), json!({"ENABLED_WEBHOOK_PRESETS": "*"})] {
+        assert_eq!(self::registry(&all, &RegistrySettings::default()).1, [], "nobody asked for any by name");
+    }
 }
 
 #[test]
@@ -130,6 +139,25 @@ fn ws_20_only_match_sources_can_be_open() {
     assert_eq!(mounted, ["posthog"]);
     assert!(matches!(&notices[0], Notice::Open(id) if id.as_str() == "posthog"));
     assert_eq!(notices[1], Notice::NotMounted("WEBHOOK_ALLOW_UNAUTHENTICATED", "clerk".to_owned()));
+    let (_, notices) = self::registry(&json!({"CLERK_WEBHOOK_SECRET": "a"}), &settings);
+    assert!(matches!(&notices[0], Notice::NeverOpen(id) if id.as_str() == "clerk"), "{notices:?}");
+}
+
+#[test]
+fn ws_20_ws_52_nobody_erases_without_a_proof() {
+    let settings = RegistrySettings {
+        unauthenticated: Some("posthog".to_owned()),
+        erase_on_delete: Some("posthog".to_owned()),
+        ..RegistrySettings::default()
+    };
+    let assemble = |secret: Option<&str>| {
+        let secret = |name: &str| {
+            Ok::<_, Infallible>(secret.filter(|_| name.starts_with("POSTHOG")).map(str::to_owned))
+        };
+        Registry::assemble(Vec::new(), &settings, secret)
+    };
+    assert!(matches!(assemble(None), Err(AssemblyError::OpenErasure(id)) if id.as_str() == "posthog"));
+    assert_eq!(assemble(Some("a")).unwrap().1, [], "a secret closes it");
 }
 
 /// The registry with one source of a file.

@@ -62,3 +62,20 @@ async fn ss_15_while_storage_is_down_nothing_is_acknowledged() {
     }
     assert_eq!(stored, [true, false, false], "exactly one event in the end");
 }
+
+#[actix_web::test]
+async fn ws_52_a_deletion_that_can_never_erase_is_stored_as_an_event() {
+    // The log of these tests is not sealed, so nobody can be erased.
+    let mut world = world("clerk.json").await;
+    world.registry.erase_on_delete = Some("clerk".to_owned());
+    let cases = cases("clerk.json", 22);
+    let case = |id: &str| cases.iter().find(|case| case["id"] == id).unwrap();
+    let unknown = world.send(case("user-deleted")).await;
+    assert_eq!((unknown.status, &unknown.body["skipped"]), (200, &Value::Bool(true)));
+    assert_eq!(world.send(case("user-created")).await.body["stored"], true);
+    for stored in [true, false] {
+        let answer = world.send(case("user-deleted")).await;
+        assert_eq!((answer.status, &answer.body["stored"]), (200, &Value::Bool(stored)), "{}", answer.body);
+        assert_eq!(answer.body["event"], "contact.deleted");
+    }
+}

@@ -37,7 +37,7 @@ async fn ws_92_a_stored_secret_counts_at_once_and_only_while_the_variable_is_uns
 #[actix_web::test]
 async fn ws_92_a_stored_secret_closes_an_open_source() {
     let mut world = World::new(Timestamp(1_780_272_000_000)).await;
-    world.unauthenticated = Some("posthog".to_owned());
+    world.registry.unauthenticated = Some("posthog".to_owned());
     assert_eq!(send(&world, None, "anything").await.status, 200);
     world.engine.source_secrets().ensure(&SourceId::new("posthog").unwrap()).await.unwrap();
     assert_eq!(send(&world, None, "anything").await.status, 401);
@@ -48,13 +48,13 @@ async fn ws_92_a_failed_look_up_is_closed() {
     let mut world = World::new(Timestamp(1_780_272_000_000)).await;
     world.unreadable.store(true, Ordering::SeqCst);
     for unauthenticated in [None, Some("posthog".to_owned())] {
-        world.unauthenticated = unauthenticated;
+        world.registry.unauthenticated = unauthenticated;
         let answer = send(&world, None, "guess").await;
         assert_eq!(answer.status, 503, "{}", answer.body);
         assert!(answer.headers.contains_key("retry-after"));
     }
     assert_eq!(send(&world, Some("configured"), "configured").await.status, 200, "nothing is looked up");
     world.unreadable.store(false, Ordering::SeqCst);
-    world.unauthenticated = None;
+    world.registry.unauthenticated = None;
     assert_eq!(send(&world, None, "guess").await.status, 404, "a failure is not remembered");
 }

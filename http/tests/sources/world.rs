@@ -138,8 +138,8 @@ pub struct World {
     pub broken: Arc<AtomicBool>,
     /// Whether stored secrets cannot be read.
     pub unreadable: Arc<AtomicBool>,
-    /// Ids of sources that take requests without a secret.
-    pub unauthenticated: Option<String>,
+    /// What operators set about sources.
+    pub registry: RegistrySettings,
     _directory: tempfile::TempDir,
 }
 
@@ -166,15 +166,14 @@ impl World {
         let mut options = Options::new(log, snapshots, Arc::new(Nobody), clock, [7; 32]);
         options.shards = 1;
         let engine = Engine::start(options).await.unwrap();
-        Self { engine, read_models, broken, unreadable, unauthenticated: None, _directory: directory }
+        let registry = RegistrySettings::default();
+        Self { engine, read_models, broken, unreadable, registry, _directory: directory }
     }
 
     /// Sends the request of a case of the vectors.
     pub async fn send(&self, case: &Value) -> Answer {
         let variable = |name: &str| Ok::<_, Infallible>(case["env"][name].as_str().map(str::to_owned));
-        let unauthenticated = self.unauthenticated.clone();
-        let settings = RegistrySettings { unauthenticated, ..RegistrySettings::default() };
-        let (sources, _) = Registry::assemble(Vec::new(), &settings, variable).unwrap();
+        let (sources, _) = Registry::assemble(Vec::new(), &self.registry, variable).unwrap();
         let keys = TokenKeys::new(b"a secret of these tests, long enough", []);
         let settings = Settings { sources, ..Settings::new(Arc::new(|_: &str| Ok(())), Arc::new([]), keys) };
         let state = Data::new(AppState::new(self.engine.clone(), self.read_models.clone(), settings));

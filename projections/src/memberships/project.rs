@@ -39,7 +39,17 @@ pub enum StayChange<'a> {
         /// The event.
         absorbed: &'a Absorbed,
     },
-    /// The contact is gone and so are its stays (BK-228, BK-244).
+    /// The contact is deleted and its stays are seen nowhere (BK-228, BK-244), but that can be undone (GD-02).
+    Hide {
+        /// Whose.
+        contact: ContactId,
+    },
+    /// The deletion is undone, and what had been hidden is back.
+    Show {
+        /// Whose.
+        contact: ContactId,
+    },
+    /// The contact is erased and its stays are gone for good (GD-03).
     Forget {
         /// Whose.
         contact: ContactId,
@@ -58,7 +68,9 @@ pub fn project(fact: &Fact) -> Option<StayChange<'_>> {
         ContactEvent::Absorbed(absorbed) if !absorbed.standings.is_empty() => {
             Some(StayChange::Move { survivor: contact, absorbed })
         }
-        ContactEvent::Deleted(_) => Some(StayChange::Forget { contact }),
+        ContactEvent::Deleted(deleted) if deleted.erases() => Some(StayChange::Forget { contact }),
+        ContactEvent::Deleted(_) => Some(StayChange::Hide { contact }),
+        ContactEvent::Restored(_) => Some(StayChange::Show { contact }),
         _ => None,
     }
 }

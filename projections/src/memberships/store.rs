@@ -13,11 +13,11 @@ use crate::{
     value::{bucket, id, instant, maybe_instant},
 };
 
-/// Tables of this projection. A stay is active while it has not been left.
-pub(crate) const SCHEMA: Schema = Schema {
-    tables_sql: "
-CREATE TABLE stays (
-    id              BLOB PRIMARY KEY,
+/// The columns of a stay.
+macro_rules! columns {
+    () => {
+        "
+    id              BLOB NOT NULL,
     contact         BLOB NOT NULL,
     origin          BLOB NOT NULL, -- whose it was when it began
     bucket          TEXT NOT NULL,
@@ -30,17 +30,32 @@ CREATE TABLE stays (
     dwell_anchor_at INTEGER,
     announced       INTEGER NOT NULL,
     created_at      INTEGER NOT NULL,
-    updated_at      INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
+    updated_at      INTEGER NOT NULL,"
+    };
+}
+
+/// Tables of this projection. A stay is active while it has not been left. Stays of deleted contacts that can come back are
+/// kept apart, so that no question has to leave them out.
+pub(crate) const SCHEMA: Schema = Schema {
+    tables_sql: concat!(
+        "CREATE TABLE stays (",
+        columns!(),
+        " PRIMARY KEY (id)) STRICT, WITHOUT ROWID;
 CREATE INDEX stays_by_contact ON stays (contact);
-",
+CREATE TABLE hidden_stays (",
+        columns!(),
+        " PRIMARY KEY (contact, id)) STRICT, WITHOUT ROWID;",
+    ),
     indexes_sql: "
 CREATE INDEX IF NOT EXISTS stays_active ON stays (bucket, entered_at DESC, id) WHERE left_at IS NULL;
 CREATE INDEX IF NOT EXISTS stays_left ON stays (bucket, entered_at DESC, id) WHERE left_at IS NOT NULL;
 CREATE INDEX IF NOT EXISTS stays_ended ON stays (bucket, left_at) WHERE left_at IS NOT NULL;
 CREATE INDEX IF NOT EXISTS stays_paged ON stays (bucket, id) WHERE left_at IS NULL;
 ",
-    tables: &[Table { name: "stays", key: &["id"], personal: &[] }],
+    tables: &[
+        Table { name: "stays", key: &["id"], personal: &[] },
+        Table { name: "hidden_stays", key: &["contact", "id"], personal: &[] },
+    ],
 };
 
 /// What a merge or a deletion must know of a stay.
@@ -70,9 +85,33 @@ pub(super) fn stays_of(connection: &Connection, contact: ContactId) -> Result<Ve
     Ok(stays.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Forgets all stays of a contact.
+/// Takes all stays of a contact out of sight.
+pub(super) fn hide_stays_of(connection: &Connection, contact: ContactId) -> Result<()> {
+    put_aside(connection, contact, "stays", "hidden_stays")
+}
+
+/// Brings back what was hidden.
+pub(super) fn show_stays_of(connection: &Connection, contact: ContactId) -> Result<()> {
+    put_aside(connection, contact, "hidden_stays", "stays")
+}
+
+fn put_aside(connection: &Connection, contact: ContactId, from: &str, to: &str) -> Result<()> {
+    connection
+        .prepare_cached(&format!("INSERT INTO {to} SELECT * FROM {from} WHERE contact = ?1"))?
+        .execute([contact.0.as_bytes()])?;
+    delete(connection, contact, from)
+}
+
+/// Forgets all stays of a contact, hidden ones too.
 pub(super) fn delete_stays_of(connection: &Connection, contact: ContactId) -> Result<()> {
-    connection.prepare_cached("DELETE FROM stays WHERE contact = ?1")?.execute([contact.0.as_bytes()])?;
+    delete(connection, contact, "stays")?;
+    delete(connection, contact, "hidden_stays")
+}
+
+fn delete(connection: &Connection, contact: ContactId, table: &str) -> Result<()> {
+    connection
+        .prepare_cached(&format!("DELETE FROM {table} WHERE contact = ?1"))?
+        .execute([contact.0.as_bytes()])?;
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use rusqlite::Connection;
 
 use super::{
     project::{StayChange, StayFact, StayRow, project},
-    store,
+    store::{self, HeldStay},
 };
 use crate::{error::Result, fact::Fact};
 
@@ -70,17 +70,36 @@ impl Unit {
                 self.flush(connection)?;
                 shift(connection, survivor, absorbed, recorded_at, facts)?;
             }
-            Some(StayChange::Forget { contact }) => {
-                self.flush(connection)?;
-                for row in store::stays_of(connection, contact)? {
-                    facts.push(StayFact::Forgotten {
-                        bucket: row.bucket,
-                        entered_at: row.entered_at,
-                        left_at: row.left_at,
-                    });
+            Some(StayChange::Hide { contact }) => {
+                self.discount(connection, contact, facts)?;
+                store::hide_stays_of(connection, contact)?;
+            }
+            Some(StayChange::Show { contact }) => {
+                // Nothing is held of a contact that was deleted.
+                store::show_stays_of(connection, contact)?;
+                for HeldStay { bucket, entered_at, left_at, .. } in store::stays_of(connection, contact)? {
+                    facts.push(StayFact::Began { bucket: bucket.clone(), entered_at });
+                    facts.extend(left_at.map(|left_at| StayFact::Ended { bucket, entered_at, left_at }));
                 }
+            }
+            Some(StayChange::Forget { contact }) => {
+                self.discount(connection, contact, facts)?;
                 store::delete_stays_of(connection, contact)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Writes everything held, and lets a contact's stays count no more.
+    fn discount(
+        &mut self,
+        connection: &Connection,
+        contact: ContactId,
+        facts: &mut Vec<StayFact>,
+    ) -> Result<()> {
+        self.flush(connection)?;
+        for HeldStay { bucket, entered_at, left_at, .. } in store::stays_of(connection, contact)? {
+            facts.push(StayFact::Forgotten { bucket, entered_at, left_at });
         }
         Ok(())
     }

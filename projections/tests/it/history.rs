@@ -67,6 +67,8 @@ pub struct ModelContact {
     pub live: bool,
     /// When it was deleted, if that can be undone.
     pub deleted_at: Option<Timestamp>,
+    /// The stays that come back with it.
+    pub hidden_stays: BTreeMap<StayId, ModelStay>,
     pub survivor: Option<ContactId>,
     pub keys: BTreeMap<(KeyKind, CompactString), bool>,
     pub properties: Properties,
@@ -290,6 +292,7 @@ impl History {
             id,
             live: true,
             deleted_at: None,
+            hidden_stays: BTreeMap::new(),
             survivor: None,
             keys: keys.iter().map(|key| ((key.kind, key.value.clone()), key.primary)).collect(),
             properties: properties.clone(),
@@ -610,7 +613,9 @@ impl History {
             self.told(record, "contact.deleted", Some(contact));
         }
         self.contact_event(index, &ContactEvent::Deleted(Deleted { at, reason: reason.into() }));
-        self.stays.retain(|_, stay| stay.contact != contact);
+        let gone = self.stays.extract_if(.., |_, stay| stay.contact == contact);
+        let gone: BTreeMap<StayId, ModelStay> = gone.collect();
+        self.contacts[index].hidden_stays = if erases { BTreeMap::new() } else { gone };
         self.contacts[index].live = false;
         self.contacts[index].deleted_at = (!erases).then_some(at);
         self.contacts[index].keys.clear();

@@ -1,6 +1,6 @@
 //! Members and figures of buckets.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use mainspring_projections::{FillState, MemberFilter, PageSize, Period, PeriodPoint, StayStatus};
 use mainspring_schemas::{
@@ -69,6 +69,42 @@ fn bk_240_of_two_active_stays_the_losers_ends_silently() {
     assert_eq!((ended[0].reason, ended[0].bucket.as_str()), (Some(LeaveReason::Merged), "lapsed"));
     let figures = read_models.bucket_figures(&bucket()).unwrap();
     assert_eq!((figures.entered, figures.left, figures.size), (2, 1, 1));
+}
+
+#[test]
+fn gd_02_stays_of_the_deleted_are_hidden_until_they_come_back() {
+    let mut history = History::default();
+    history.create(1);
+    history.enter(0, 1);
+    history.step((14, 0, 200));
+    history.enter(0, 1);
+    let contact = history.contacts[0].id;
+    let log = MemoryLog::of(&history.records);
+    let dir = tempfile::tempdir().unwrap();
+    let shown = |log: &Arc<MemoryLog>| {
+        let read_models = follow(dir.path(), log);
+        let figures = read_models.bucket_figures(&bucket()).unwrap();
+        (read_models.stays_of(contact).unwrap().len(), figures.entered, figures.left, figures.size)
+    };
+    let mut go_on = |step: &dyn Fn(&mut History)| {
+        let before = history.records.len();
+        step(&mut history);
+        log.push(&history.records[before..]);
+        shown(&log)
+    };
+    assert_eq!(go_on(&|_| {}), (2, 2, 1, 1));
+    assert_eq!(go_on(&|history| history.delete(0, 1)), (0, 0, 0, 0));
+    assert_eq!(go_on(&|history| history.restore(0, 1)), (2, 2, 2, 0), "both had ended");
+    assert_eq!(go_on(&|history| history.enter(0, 1)), (3, 3, 2, 1));
+    assert_eq!(go_on(&|history| history.delete(0, 1)), (0, 0, 0, 0));
+    assert_eq!(go_on(&|history| history.end_grace(0)), (0, 0, 0, 0));
+    let connection = rusqlite::Connection::open(dir.path().join("read-models.sqlite")).unwrap();
+    let left: i64 = connection
+        .query_row("SELECT (SELECT count(*) FROM hidden_stays) + (SELECT count(*) FROM stays)", [], |row| {
+            row.get(0)
+        })
+        .unwrap();
+    assert_eq!(left, 0, "the erased leave nothing");
 }
 
 #[test]

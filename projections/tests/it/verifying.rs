@@ -16,6 +16,8 @@ use crate::{
 fn an_injected_difference_is_found_in_every_table() {
     let mut history = History::of(&steps(1500));
     history.create(15);
+    history.enter(0, 1);
+    history.delete(0, 1);
     let dir = tempfile::tempdir().unwrap();
     let memory = MemoryLog::of(&history.records);
     follow(dir.path(), &memory);

@@ -19,7 +19,7 @@ impl History {
     }
 
     /// Undoes a deletion, with a key or without: its old ones may be others' by now.
-    fn restore(&mut self, index: usize, spare: u8) {
+    pub fn restore(&mut self, index: usize, spare: u8) {
         let at = self.now();
         let kinds = KeyKind::ALL.into_iter().filter(|_| spare.is_multiple_of(3));
         let keys: Vec<AttachedKey> = kinds
@@ -28,6 +28,7 @@ impl History {
         let contact = &mut self.contacts[index];
         contact.keys = keys.iter().map(|key| ((key.kind, key.value.clone()), true)).collect();
         (contact.live, contact.deleted_at, contact.updated_at) = (true, None, at);
+        self.stays.append(&mut contact.hidden_stays);
         let restored = Restored {
             at,
             keys,
@@ -40,11 +41,12 @@ impl History {
     }
 
     /// Erases somebody who was deleted.
-    fn end_grace(&mut self, index: usize) {
+    pub fn end_grace(&mut self, index: usize) {
         let at = self.now();
         self.destroy(index);
         self.contact_event(index, &ContactEvent::Deleted(Deleted { at, reason: "erased".into() }));
         self.contacts[index].deleted_at = None;
+        self.contacts[index].hidden_stays.clear();
     }
 
     /// Who is deleted and since when, the longest deleted first.

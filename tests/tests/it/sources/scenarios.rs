@@ -210,3 +210,29 @@ async fn ws_52_a_reported_deletion_can_erase() {
     assert!(contacts(&server).await.is_empty());
     skipped(&server.send(clerk("m2", &gone)).await);
 }
+
+#[tokio::test]
+async fn ws_52_a_deletion_erases_whom_its_user_id_names_and_nobody_else_with_that_address() {
+    let server = site().with("WEBHOOK_ERASE_ON_DELETE", "supabase").start();
+    let deletion = |id: &str, email: &str| {
+        let old = json!({"id": id, "email": email});
+        let body =
+            json!({"type": "DELETE", "schema": "auth", "table": "users", "record": null, "old_record": old});
+        callback("supabase", body.to_string()).header("x-supabase-webhook-secret", SUPABASE)
+    };
+    for person in [
+        json!({"name": "x", "userId": "app-1", "email": "ada@example.com"}),
+        json!({"name": "x", "email": "reader@example.com"}),
+        json!({"name": "x", "userId": "sb-3", "email": "eve@example.com"}),
+    ] {
+        server.post("/v1/events", &person).await.expect(202);
+    }
+    skipped(&server.send(deletion("sb-1", "ada@example.com")).await);
+    assert_eq!(contacts(&server).await.len(), 3, "another account had the address of the application's user");
+    let erased = server.send(deletion("sb-2", "reader@example.com")).await.expect(200);
+    assert_eq!(erased["event"], "contact.deleted", "nobody else can be meant by that address");
+    server.send(deletion("sb-3", "ada@example.com")).await.expect(200);
+    let left = contacts(&server).await;
+    assert_eq!(left.len(), 1);
+    assert_eq!(left[0]["externalId"], "app-1");
+}

@@ -54,6 +54,7 @@ async fn au_20_to_au_25_every_route_asks_for_its_scope() {
         ("read", "GET", format!("/v1/admin/webhooks/{id}")),
         ("read", "GET", "/v1/admin/api-keys/self".to_owned()),
         ("journey-admin", "PATCH", "/v1/admin/buckets/pro".to_owned()),
+        ("journey-admin", "POST", "/v1/admin/events".to_owned()),
         ("full-admin", "DELETE", "/v1/admin/contacts/nobody".to_owned()),
         ("full-admin", "POST", "/v1/admin/webhooks".to_owned()),
         ("full-admin", "PATCH", format!("/v1/admin/webhooks/{id}")),

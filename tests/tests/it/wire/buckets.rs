@@ -305,3 +305,16 @@ async fn bk_224_to_bk_226_exact_shapes_of_the_figures() {
     let overview = server.get("/v1/admin/metrics/overview").await.expect(200);
     assert_eq!((&overview["activeBuckets"], &overview["bucketMembers"]), (&json!(1), &json!(2)));
 }
+
+#[tokio::test]
+async fn bk_10_bk_221_bk_222_a_bucket_may_be_called_preview() {
+    let site = site();
+    site.define("c-preview", "id: preview\nname: Preview\nenabled: true\ncriteria: {prop: plan, eq: pro}\n");
+    let server = site.start();
+    let path = "/v1/admin/buckets/preview";
+    assert_eq!(server.get(path).await.expect(200)["bucket"]["name"], "Preview");
+    let off = server.patch(path, &json!({"enabled": false})).await.expect(200);
+    assert_eq!(off["bucket"]["enabled"], false);
+    let found = server.post(path, &json!({"criteria": {"prop": "plan", "eq": "pro"}})).await.expect(200);
+    assert_eq!(found["size"], 0, "and criteria can still be tried");
+}

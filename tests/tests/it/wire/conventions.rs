@@ -300,7 +300,10 @@ async fn ht_43_and_ht_50_size() {
     let body = |filler: usize| json!({"name": "x", "userId": "u", "eventProperties": {"filler": "y".repeat(filler)}});
     let too_large = error("Payload too large");
     table.row("HT-50", &event(&server, body(60_000)).await, 202, &json!({"stored": true}));
-    table.row("HT-50", &event(&server, body(70_000)).await, 413, &too_large);
+    let refused = event(&server, body(70_000)).await;
+    table.row("HT-50", &refused, 413, &too_large);
+    let stamped = |name| refused.header(name).is_some();
+    table.same("HT-40, HT-41", (stamped("x-request-id"), stamped("x-content-type-options")), (true, true));
     let batch = json!({"events": [body(40_000), body(40_000)]});
     table.row("DP-15 total", &server.post("/v1/events/batch", &batch).await, 413, &too_large);
     let packed = |filler: usize| {

@@ -229,3 +229,48 @@ async fn dp_15_batches_answer_item_by_item() {
     );
     table.end();
 }
+
+#[tokio::test]
+async fn ig_50_an_operator_sends_an_event_by_hand() {
+    let server = site().start();
+    let mut table = Table::default();
+    let path = "/v1/admin/events";
+    let body = json!({"event": "order.placed", "userId": "u1", "userEmail": "u1@example.com", "properties": {"n": 1}});
+    let sent = server.post(path, &body).await;
+    table.row("IG-50", &sent, 202, &json!({"stored": true, "exits": [], "contactKey": "u1"}));
+    let second = server.post(path, &body).await;
+    table.row("IG-50", &second, 202, &json!({"stored": true, "buckets": {"entered": ["buyers"]}}));
+    let timeline = server.get("/v1/admin/contacts/u1/timeline").await.expect(200);
+    let events: Vec<&Value> = timeline["timeline"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|entry| entry["data"]["event"] == "order.placed")
+        .collect();
+    table.same("IG-50", (events.len(), &events[0]["data"]["properties"]), (2, &json!({"n": 1})));
+    let nobody = server.post(path, &json!({"event": "x"})).await;
+    table.row("IG-50", &nobody, 400, &error("email or userId is required"));
+    for wrong in [
+        json!({"userId": "u1"}),
+        json!({"event": " ", "userId": "u1"}),
+        json!({"event": "bucket:entered:pro", "userId": "u1"}),
+        json!({"event": "x", "userId": "u1", "properties": 7}),
+    ] {
+        table.same("IG-50", server.post(path, &wrong).await.status(), 400);
+    }
+    table.end();
+}
+
+#[tokio::test]
+async fn ik_02_rs_24_what_looks_like_a_mistake_of_the_caller_shows_in_the_health() {
+    let server = site().start();
+    for name in ["a", "b"] {
+        event(&server, json!({"name": name, "userId": "u1", "anonymousId": "v1", "idempotencyKey": "k"}))
+            .await;
+    }
+    event(&server, json!({"name": "a", "userId": "u2", "anonymousId": "v1"})).await.expect(202);
+    let health = server.get("/v1/health").await.expect(200);
+    assert_eq!(health["identity"], json!({"refusedKeys": 0, "conflicts": 1, "reusedIdempotencyKeys": 1}));
+    let open = server.send(Request::new("GET", "/v1/health")).await.expect(200);
+    assert!(open.get("identity").is_none(), "only for a key that may read");
+}
