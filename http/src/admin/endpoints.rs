@@ -39,6 +39,9 @@ const MAX_RATE: u64 = 1_000;
 /// Most seconds an old secret goes on signing beside the new one: a week (AP-45).
 const MAX_GRACE_SECONDS: u64 = 7 * 24 * 3600;
 
+/// How many seconds that is if nobody says: a day (OB-94).
+const DEFAULT_GRACE_SECONDS: u64 = 24 * 3600;
+
 pub(super) fn not_found() -> ApiError {
     ApiError::NotFound("Webhook endpoint not found".to_owned())
 }
@@ -305,8 +308,8 @@ pub(super) async fn rotate_secret(
     let mut reader = Members::new(&mut members);
     let seconds = reader.integer("gracePeriodSeconds", 0, MAX_GRACE_SECONDS);
     let hours = reader.integer("overlapHours", 0, MAX_GRACE_SECONDS / 3600);
-    let grace = seconds.or(hours.map(|hours| hours * 3600)).unwrap_or(0);
-    let grace = u32::try_from(reader.issues.into_result(grace)?).unwrap_or(0);
+    let grace = seconds.or(hours.map(|hours| hours * 3600)).unwrap_or(DEFAULT_GRACE_SECONDS);
+    let grace = u32::try_from(reader.issues.into_result(grace)?).unwrap_or(u32::MAX);
     let rotated = state.engine.endpoints().rotate(id, grace).await.map_err(of_engine)?;
     Ok(HttpResponse::Ok().json(json!({
         "id": id,

@@ -1,5 +1,6 @@
 //! Endpoints of outbound webhooks.
 
+use mainspring_schemas::Timestamp;
 use serde_json::{Value, json};
 
 use super::{Table, error, issues, members, site};
@@ -67,8 +68,14 @@ async fn ap_40_to_ap_47_endpoints_from_creation_to_deletion() {
     table.same("AP-46", members(&envelope["data"]), vec!["endpointId", "message", "sentAt", "to", "userId"]);
 
     let rotated = server.send(Request::new("POST", &format!("{path}/rotate-secret")).key(ADMIN)).await;
-    table.row("AP-45", &rotated, 200, &json!({"id": id, "previousSecretExpiresAt": null}));
+    table.row("AP-45", &rotated, 200, &json!({"id": id}));
     table.same("AP-45", rotated.json()["secret"] == created["secret"], false);
+    let instant = |value: &Value| serde_json::from_value::<Timestamp>(value.clone()).unwrap();
+    let rotated_at = instant(&server.get(&path).await.json()["updatedAt"]);
+    let ends = instant(&rotated.json()["previousSecretExpiresAt"]);
+    table.same("OB-94 a day if nobody says", ends, rotated_at.plus(24 * 3600 * 1000));
+    let hard = server.post(&format!("{path}/rotate-secret"), &json!({"gracePeriodSeconds": 0})).await;
+    table.row("OB-94 at once", &hard, 200, &json!({"previousSecretExpiresAt": null}));
     let overlap =
         server.post(&format!("{path}/rotate-secret"), &json!({"overlapHours": 1})).await.expect(200);
     table.same("AP-45", overlap["previousSecretExpiresAt"].is_string(), true);
