@@ -554,9 +554,23 @@ fn later_fields() -> Vec<(&'static str, StreamName, DomainEvent, Encoded)> {
         let encoded = event.encode().unwrap();
         ("reactions", StreamName::new("bucket-1"), DomainEvent::Bucket(event), encoded)
     };
-    let of_endpoint = |event: EndpointEvent| {
-        let encoded = event.encode().unwrap();
-        ("limits", StreamName::new("endpoint-1"), DomainEvent::Endpoint(event), encoded)
+    let concealed =
+        endpoint::EndpointSettings { kind: "slack".into(), ..endpoint::EndpointSettings::default() }
+            .with_address("https://hooks.example.com/x".into(), true);
+    let concealed_events = [
+        EndpointEvent::Created(endpoint::EndpointCreated {
+            at: AT,
+            settings: concealed.clone(),
+            secret: None,
+            disabled: false,
+        }),
+        EndpointEvent::Updated(endpoint::EndpointUpdated { at: AT, settings: concealed }),
+    ];
+    let of_endpoint = |name: &'static str| {
+        move |event: EndpointEvent| {
+            let encoded = event.encode().unwrap();
+            (name, StreamName::new("endpoint-1"), DomainEvent::Endpoint(event), encoded)
+        }
     };
     let of_delivery = |name: &'static str| {
         move |event: DeliveryEvent| {
@@ -570,7 +584,8 @@ fn later_fields() -> Vec<(&'static str, StreamName, DomainEvent, Encoded)> {
         .chain(of_a_source)
         .chain(bucket_events.into_iter().map(of_bucket))
         .chain(requeued_events().into_iter().map(of_delivery("requeues")))
-        .chain(endpoint_events.into_iter().map(of_endpoint))
+        .chain(endpoint_events.into_iter().map(of_endpoint("limits")))
+        .chain(concealed_events.into_iter().map(of_endpoint("concealed")))
         .chain(delivery_events.into_iter().map(of_delivery("limits")))
         .collect()
 }

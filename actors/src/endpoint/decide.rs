@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use mainspring_schemas::{
     Properties, Timestamp,
-    destination::{unmasked, unmasked_text},
+    destination::{Description, unmasked, unmasked_text},
     event::{
         EndpointEvent,
         endpoint::{
@@ -83,17 +83,30 @@ fn unmask_headers(
         .collect()
 }
 
-/// The settings after a partial change; what was shown instead of a credential keeps it (OB-85).
-pub(super) fn merged(old: &EndpointSettings, patch: &EndpointPatch) -> EndpointSettings {
+/// The settings after a partial change; what was shown instead of a credential keeps it (OB-85). `kind` is what is known
+/// of the kind that they have then.
+pub(super) fn merged(
+    old: &EndpointSettings,
+    patch: &EndpointPatch,
+    kind: Option<&Description>,
+) -> EndpointSettings {
     let patch = patch.clone();
-    EndpointSettings {
-        url: patch.url.map_or_else(|| old.url.clone(), |url| unmasked_text(url, &old.url)),
+    let old_address = old.address();
+    let address = patch.url.map_or_else(|| old_address.to_owned(), |url| unmasked_text(url, old_address));
+    // An address that was a credential stays one, whatever the kind, until another takes its place.
+    let is_credential =
+        kind.is_some_and(|kind| kind.secret_url) || (old.secret_url.is_some() && address == old_address);
+    let new_kind = patch.kind.unwrap_or_else(|| old.kind.clone());
+    // A kind that takes any configuration reads none, and would show credentials of the kind before by their names.
+    let is_read = new_kind == old.kind || kind.is_none_or(|kind| !kind.config.open);
+    let old_config = old.config.as_ref().filter(|_| is_read);
+    let settings = EndpointSettings {
         description: patch.description.unwrap_or_else(|| old.description.clone()),
         event_types: patch.event_types.map_or_else(|| old.event_types.clone(), distinct),
-        kind: patch.kind.unwrap_or_else(|| old.kind.clone()),
+        kind: new_kind,
         config: match patch.config {
-            Some(config) => config.map(|config| unmasked(config, old.config.as_ref())),
-            None => old.config.clone(),
+            Some(config) => config.map(|config| unmasked(config, old_config)),
+            None => old_config.cloned(),
         },
         rate_limit: patch.rate_limit.unwrap_or(old.rate_limit),
         headers: match patch.headers {
@@ -101,18 +114,20 @@ pub(super) fn merged(old: &EndpointSettings, patch: &EndpointPatch) -> EndpointS
             None => old.headers.clone(),
         },
         ordering: patch.ordering.unwrap_or(old.ordering),
-    }
+        ..EndpointSettings::default()
+    };
+    settings.with_address(address, is_credential)
 }
 
-/// The events of a partial change; `fresh_secret` is used if the change makes a signed endpoint that has none.
-pub(super) fn patch(
+/// The events that give an endpoint new settings, and disable or enable it; `fresh_secret` is used if that makes a signed
+/// endpoint that has none.
+pub(super) fn change(
     state: &EndpointState,
-    patch: EndpointPatch,
+    settings: EndpointSettings,
+    disabled: Option<bool>,
     now: Timestamp,
     fresh_secret: impl FnOnce() -> String,
 ) -> (Vec<EndpointEvent>, Option<String>) {
-    let old = &state.settings;
-    let settings = merged(old, &patch);
     let mut events = Vec::new();
     let mut shown = None;
     if settings.kind == SIGNED_KIND && state.secrets.is_empty() {
@@ -121,10 +136,10 @@ pub(super) fn patch(
         let secrets = vec![SigningSecret { secret, expires_at: None }];
         events.push(EndpointEvent::SecretRotated(SecretRotated { at: now, secrets }));
     }
-    if settings != *old {
+    if settings != state.settings {
         events.push(EndpointEvent::Updated(EndpointUpdated { at: now, settings }));
     }
-    match patch.disabled {
+    match disabled {
         Some(true) if state.disabled.is_none() => {
             events.push(EndpointEvent::Disabled(EndpointDisabled { at: now, reason: "operator".to_owned() }));
         }
@@ -158,6 +173,8 @@ pub(super) fn rotate(state: &EndpointState, secret: String, grace: i64, now: Tim
 
 #[cfg(test)]
 mod tests {
+    use mainspring_schemas::destination::ConfigSchema;
+
     use super::*;
 
     fn state() -> EndpointState {
@@ -204,9 +221,63 @@ mod tests {
             config: Some(object(serde_json::json!({"apiKey": "***", "host": "other"}))),
             ..EndpointPatch::default()
         };
-        let new = merged(&old, &patch);
+        let new = merged(&old, &patch, None);
         assert_eq!(new.url, "https://a.example/x");
         assert_eq!(new.config, object(serde_json::json!({"apiKey": "secret", "host": "other"})));
+    }
+
+    fn kind(id: &str, secret_url: bool, config: ConfigSchema) -> Description {
+        Description {
+            id: id.to_owned(),
+            name: id.to_owned(),
+            description: None,
+            events: Vec::new(),
+            config,
+            placeholder_url: None,
+            secret_url,
+        }
+    }
+
+    #[test]
+    fn ob_84_ob_173_an_address_that_is_a_credential_is_changed_by_its_own_member_alone() {
+        let object = |value: serde_json::Value| value.as_object().cloned();
+        let chat = kind("chat", true, ConfigSchema::default());
+        let webhook = kind("webhook", false, ConfigSchema { open: true, ..ConfigSchema::default() });
+        let old = EndpointSettings { kind: "chat".into(), ..state().settings }
+            .with_address("https://a.example/hook".to_owned(), true);
+        let with_config =
+            EndpointSettings { config: object(serde_json::json!({"token": "t"})), ..old.clone() };
+        let url = |url: &str| EndpointPatch { url: Some(url.to_owned()), ..EndpointPatch::default() };
+        let config = |config| EndpointPatch { config: Some(object(config)), ..EndpointPatch::default() };
+        let to = |kind: &str, patch: EndpointPatch| EndpointPatch { kind: Some(kind.to_owned()), ..patch };
+        let (mask, hook) = ("https://a.example/***", "https://a.example/hook");
+        for (stored, patch, shown, address) in [
+            (&old, config(serde_json::json!({"username": "x"})), mask, hook),
+            (&with_config, config(serde_json::json!(null)), mask, hook),
+            (&old, url(mask), mask, hook),
+            (&old, url("https://b.example/new"), "https://b.example/***", "https://b.example/new"),
+            (&old, to("webhook", EndpointPatch::default()), mask, hook),
+            (&with_config, to("webhook", url(mask)), mask, hook),
+            (
+                &old,
+                to("webhook", url("https://b.example/new")),
+                "https://b.example/new",
+                "https://b.example/new",
+            ),
+            (&state().settings, to("chat", EndpointPatch::default()), mask, "https://a.example/x"),
+        ] {
+            let of_kind = if patch.kind.as_deref() == Some("webhook") { &webhook } else { &chat };
+            let new = merged(stored, &patch, Some(of_kind));
+            assert_eq!((new.url.as_str(), new.address()), (shown, address));
+        }
+        // What was configured for one kind is neither kept nor found again where nothing reads it.
+        assert_eq!(
+            merged(&with_config, &to("webhook", EndpointPatch::default()), Some(&webhook)).config,
+            None
+        );
+        let mask = serde_json::json!({"token": "***"});
+        let kept = merged(&with_config, &to("webhook", config(mask.clone())), Some(&webhook));
+        assert_eq!(kept.config, object(mask));
     }
 
     #[test]
@@ -216,13 +287,14 @@ mod tests {
             pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
         };
         state.settings.headers = named(&[("x-a", "one"), ("x-b", "two")]);
-        let change = EndpointPatch {
+        let patch = EndpointPatch {
             headers: Some(named(&[("x-a", "***"), ("x-c", "three")])),
             rate_limit: Some(Some(5)),
             ordering: Some(Ordering::Contact),
             ..EndpointPatch::default()
         };
-        let (events, _) = patch(&state, change, Timestamp(1), String::new);
+        let settings = merged(&state.settings, &patch, None);
+        let (events, _) = change(&state, settings, None, Timestamp(1), String::new);
         let [EndpointEvent::Updated(updated)] = &events[..] else { panic!("{events:?}") };
         assert_eq!(updated.settings.headers, named(&[("x-a", "one"), ("x-c", "three")]));
         assert_eq!((updated.settings.rate_limit, updated.settings.ordering), (Some(5), Ordering::Contact));
@@ -234,8 +306,8 @@ mod tests {
         let mut state = state();
         state.settings.kind = "slack".into();
         state.secrets.clear();
-        let change = EndpointPatch { kind: Some("webhook".into()), ..EndpointPatch::default() };
-        let (events, shown) = patch(&state, change, Timestamp(1), || "whsec_x".into());
+        let settings = EndpointSettings { kind: "webhook".into(), ..state.settings.clone() };
+        let (events, shown) = change(&state, settings, None, Timestamp(1), || "whsec_x".into());
         assert_eq!((events.len(), shown.as_deref()), (2, Some("whsec_x")));
     }
 }

@@ -8,6 +8,7 @@ use mainspring_schemas::{
     ContactId, DeliveryId, EndpointId, MessageId, RecordId, StreamName, Timestamp,
     catalog::WEBHOOK_TEST,
     codec::personal::personal_fields,
+    destination::Description,
     event::{
         DeliveryEvent, EndpointEvent,
         delivery::{Attempted, DiscardReason, Discarded},
@@ -307,28 +308,34 @@ impl Endpoints {
         id: EndpointId,
         patch: EndpointPatch,
     ) -> Result<(EndpointView, Option<String>), EngineError> {
-        match self.update_if(id, patch, |_| Ok::<(), Infallible>(())).await? {
+        match self.update_if(id, patch, |_| None, |_| Ok::<(), Infallible>(())).await? {
             Ok(updated) => Ok(updated),
             Err(never) => match never {},
         }
     }
 
-    /// Changes an endpoint if `accept` takes its settings as they would be; else the inner result is its refusal.
+    /// Changes an endpoint if `accept` takes its settings as they would be; else the inner result is its refusal. `kinds`
+    /// says what is known of a kind.
     ///
     /// # Errors
     /// As [`Endpoints::update`].
-    pub async fn update_if<R>(
+    pub async fn update_if<'k, R>(
         &self,
         id: EndpointId,
         patch: EndpointPatch,
+        kinds: impl FnOnce(&str) -> Option<&'k Description>,
         accept: impl FnOnce(&EndpointSettings) -> Result<(), R>,
     ) -> Result<Result<(EndpointView, Option<String>), R>, EngineError> {
         let _one_at_a_time = self.writing.lock().await;
         let state = self.known(id)?;
-        if let Err(refusal) = accept(&decide::merged(&state.settings, &patch)) {
+        let kind = kinds(patch.kind.as_ref().unwrap_or(&state.settings.kind));
+        let settings = decide::merged(&state.settings, &patch, kind);
+        if let Err(refusal) = accept(&settings) {
             return Ok(Err(refusal));
         }
-        let (events, secret) = decide::patch(&state, patch, self.core.now(), || self.fresh_secret());
+        let fresh_secret = || self.fresh_secret();
+        let (events, secret) =
+            decide::change(&state, settings, patch.disabled, self.core.now(), fresh_secret);
         let (view, _) = self.write(id, Some((*state).clone()), events).await?;
         Ok(Ok((view, secret)))
     }

@@ -46,7 +46,7 @@ impl EndpointState {
     pub fn apply(state: &mut Option<Self>, event: &EndpointEvent, version: u64) {
         if let EndpointEvent::Created(created) = event {
             *state = Some(Self {
-                settings: created.settings.clone(),
+                settings: created.settings.clone().upgraded(),
                 secrets: created.secret.iter().cloned().collect(),
                 disabled: created.disabled.then(|| ("operator".to_owned(), created.at)),
                 enabled_at: None,
@@ -62,7 +62,7 @@ impl EndpointState {
         match event {
             EndpointEvent::Created(_) | EndpointEvent::TestRequested(_) => {}
             EndpointEvent::Updated(updated) => {
-                state.settings = updated.settings.clone();
+                state.settings = updated.settings.clone().upgraded();
                 state.updated_at = updated.at;
             }
             EndpointEvent::SecretRotated(rotated) => {

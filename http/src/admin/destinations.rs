@@ -1,8 +1,7 @@
 //! What an endpoint's kind says about its settings: which are refused, and what of them is shown (OB-75, OB-84, OB-200).
 
-use mainspring_actors::endpoint::EndpointPatch;
 use mainspring_schemas::{
-    destination::{Description, masked, masked_address},
+    destination::{Description, NOTHING_STORED, is_mask, masked},
     event::endpoint::EndpointSettings,
 };
 use serde_json::Value;
@@ -43,14 +42,23 @@ pub(super) fn check(state: &AppState, settings: &EndpointSettings, given: Given)
         }
         None => {}
     }
+    let address = settings.address();
+    if given.url && destination.is_some_and(|destination| names_no_address(destination, settings)) {
+        issues.custom("url", NOTHING_STORED);
+    }
     issues.into_result(())?;
-    let stands_for_none =
-        destination.is_some_and(|destination| destination.placeholder_url == Some(&settings.url));
+    let stands_for_none = destination.is_some_and(|destination| destination.placeholder_url == Some(address));
     if (given.url || given.kind) && !stands_for_none {
         let refused = |reason| ApiError::BadRequest(format!("Webhook URL is not allowed: {reason}"));
-        (state.settings.url_check)(&settings.url).map_err(refused)?;
+        (state.settings.url_check)(address).map_err(refused)?;
     }
     Ok(())
+}
+
+/// Whether nothing but a mask says where requests go.
+fn names_no_address(destination: &Description, settings: &EndpointSettings) -> bool {
+    let mut of_config = settings.config.iter().flat_map(|config| destination.config.addresses(config));
+    destination.secret_url && is_mask(settings.address()) && of_config.next().is_none()
 }
 
 fn check_config(
@@ -80,48 +88,11 @@ fn check_events(destination: &Description, settings: &EndpointSettings, issues: 
     }
 }
 
-fn has_secret_url(state: &AppState, kind: &str) -> bool {
-    state.destination(kind).is_some_and(|destination| destination.secret_url)
-}
-
-/// Moves an address that is a credential into the configuration, which is sealed (OB-86); what is left names the host. A
-/// configuration that has an address of its own keeps it.
-pub(super) fn conceal(state: &AppState, settings: &mut EndpointSettings) {
-    let left = masked_address(&settings.url);
-    if has_secret_url(state, &settings.kind) && left != settings.url {
-        let address = std::mem::replace(&mut settings.url, left);
-        let config = settings.config.get_or_insert_default();
-        config.entry("url").or_insert_with(|| Value::from(address));
-    }
-}
-
-/// The same for a change of an endpoint as it is now.
-pub(super) fn conceal_patch(state: &AppState, current: &EndpointSettings, patch: &mut EndpointPatch) {
-    let Some(url) = patch.url.take() else { return };
-    let mut settings = EndpointSettings {
-        url,
-        kind: patch.kind.clone().unwrap_or_else(|| current.kind.clone()),
-        config: patch.config.clone().unwrap_or_else(|| {
-            // A new address replaces the one that was moved there before.
-            current.config.clone().map(|mut config| {
-                config.remove("url");
-                config
-            })
-        }),
-        ..EndpointSettings::default()
-    };
-    conceal(state, &mut settings);
-    if has_secret_url(state, &settings.kind)
-        && settings.config.as_ref().is_some_and(|c| c.contains_key("url"))
-    {
-        patch.config = Some(settings.config);
-    }
-    patch.url = Some(settings.url);
-}
-
-/// The address as it is shown: of one that is a credential, the host.
-pub(super) fn shown_url(state: &AppState, settings: &EndpointSettings) -> String {
-    if has_secret_url(state, &settings.kind) { masked_address(&settings.url) } else { settings.url.clone() }
+/// Hides an address that is a credential of the kind (OB-84, OB-86).
+pub(super) fn concealed(state: &AppState, settings: EndpointSettings) -> EndpointSettings {
+    let is_credential = state.destination(&settings.kind).is_some_and(|destination| destination.secret_url);
+    let address = settings.address().to_owned();
+    settings.with_address(address, is_credential)
 }
 
 /// The configuration as it is shown, without credentials.

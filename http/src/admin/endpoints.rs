@@ -22,7 +22,7 @@ use mainspring_schemas::{
 use serde_json::{Value, json};
 
 use super::{
-    destinations::{Given, check, conceal, conceal_patch, shown_config, shown_url},
+    destinations::{Given, check, concealed, shown_config},
     reading::{ask, uuid},
 };
 use crate::{
@@ -70,7 +70,7 @@ fn shape(state: &AppState, view: &EndpointView, row: Option<&Endpoint>, pending:
     let headers: BTreeMap<&String, &str> = view.settings.headers.keys().map(|name| (name, MASK)).collect();
     json!({
         "id": view.id,
-        "url": shown_url(state, &view.settings),
+        "url": view.settings.url,
         "description": view.settings.description,
         "eventTypes": view.settings.event_types,
         "secretPrefix": view.secret_prefix,
@@ -206,7 +206,7 @@ pub(super) async fn create(
     let headers = clearable(&mut reader, "headers", read_headers).flatten().unwrap_or_default();
     let ordering = clearable(&mut reader, "ordering", read_ordering).flatten().unwrap_or_default();
     reader.issues.into_result(())?;
-    let mut settings = EndpointSettings {
+    let settings = EndpointSettings {
         url: url.unwrap_or_default(),
         description,
         event_types: event_types.unwrap_or_default(),
@@ -215,9 +215,10 @@ pub(super) async fn create(
         rate_limit,
         headers,
         ordering,
+        ..EndpointSettings::default()
     };
     check(&state, &settings, Given::ALL)?;
-    conceal(&state, &mut settings);
+    let settings = concealed(&state, settings);
     let (view, secret) = state.engine.endpoints().create(settings, disabled).await?;
     state.acknowledge(Some(view.position));
     let mut answer = shape(&state, &view, None, 0);
@@ -263,17 +264,16 @@ pub(super) async fn update(
         headers: clearable(&mut reader, "headers", read_headers).map(Option::unwrap_or_default),
         ordering: clearable(&mut reader, "ordering", read_ordering).map(Option::unwrap_or_default),
     };
-    let mut patch = reader.issues.into_result(patch)?;
+    let patch = reader.issues.into_result(patch)?;
     let given = Given {
         kind: patch.kind.is_some(),
         url: patch.url.is_some(),
         event_types: patch.event_types.is_some(),
         config: patch.config.is_some(),
     };
-    let current = state.engine.endpoints().get(id).await?.ok_or_else(not_found)?;
-    conceal_patch(&state, &current.settings, &mut patch);
+    let kinds = |kind: &str| state.destination(kind);
     let accept = |settings: &EndpointSettings| check(&state, settings, given);
-    let updated = state.engine.endpoints().update_if(id, patch, accept).await;
+    let updated = state.engine.endpoints().update_if(id, patch, kinds, accept).await;
     let (view, secret) = updated.map_err(of_engine)??;
     state.acknowledge(Some(view.position));
     let mut answer = shown(&state, &view).await?;

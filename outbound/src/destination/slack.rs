@@ -48,7 +48,7 @@ impl Slack {
 
     fn said(&self, outgoing: &Outgoing<'_>) -> Result<Transformed, Fault> {
         let options = Options::of(&self.description.config, outgoing);
-        let own = Some(outgoing.endpoint.settings.url.as_str()).filter(|url| !url.is_empty());
+        let own = Some(outgoing.endpoint.settings.address()).filter(|url| !url.is_empty());
         let url = options.text("url").or(own).ok_or_else(|| missing("url"))?;
         let envelope = Envelope::read(&outgoing.delivery.body)?;
         let message = Message {

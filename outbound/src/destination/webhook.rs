@@ -57,6 +57,6 @@ impl Destination for Webhook {
             };
             headers.insert(HeaderName::from_static(name), value);
         }
-        Transformed::Request(Request::post(endpoint.settings.url.as_str(), headers, delivery.body.clone()))
+        Transformed::Request(Request::post(endpoint.settings.address(), headers, delivery.body.clone()))
     }
 }

@@ -93,6 +93,8 @@ fn ob_86_the_database_holds_no_credential_and_knows_which_keys_are_destroyed() {
     for file in std::fs::read_dir(dir.path()).unwrap() {
         let bytes = std::fs::read(file.unwrap().path()).unwrap();
         let shows = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
-        assert!(!shows("config-credential") && !shows("header-credential") && !shows("whsec_credential"));
+        for credential in ["config-credential", "header-credential", "url-credential", "whsec_credential"] {
+            assert!(!shows(credential), "{credential}");
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::mask::is_mask;
+use super::mask::{NOTHING_STORED, is_mask};
 use crate::Properties;
 
 /// The keys of a configuration.
@@ -139,7 +139,7 @@ impl ConfigSchema {
                 continue;
             }
             if field.secret && value.as_str().is_some_and(is_mask) {
-                issues.push(issue(name, "the mask stands for a stored value, and none is stored".to_owned()));
+                issues.push(issue(name, NOTHING_STORED.to_owned()));
             } else if !value.is_null() && !field.kind.admits(value) {
                 issues.push(issue(name, format!("must be {}", field.kind.expected())));
             }

@@ -8,6 +8,9 @@ use crate::Properties;
 /// What is shown instead of a credential.
 pub const MASK: &str = "***";
 
+/// Why a mask is refused where it keeps nothing (OB-85).
+pub const NOTHING_STORED: &str = "the mask stands for a stored value, and none is stored";
+
 /// Whether a key of this name holds a credential, if nobody said what it holds.
 pub fn looks_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
@@ -25,7 +28,7 @@ pub fn masked_address(address: &str) -> String {
 }
 
 /// Whether a text is what [`masked`] shows instead of another one.
-pub(super) fn is_mask(text: &str) -> bool {
+pub fn is_mask(text: &str) -> bool {
     text == MASK || text.ends_with("/***")
 }
 

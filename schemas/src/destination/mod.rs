@@ -15,7 +15,9 @@ mod url;
 
 pub use config::{ConfigIssue, ConfigSchema, Field, FieldKind};
 pub use load::assemble;
-pub use mask::{MASK, looks_secret, masked, masked_address, unmasked, unmasked_text};
+pub use mask::{
+    MASK, NOTHING_STORED, is_mask, looks_secret, masked, masked_address, unmasked, unmasked_text,
+};
 pub use model::{DestinationDefinition, Method, REPLAY_HEADER, ROOTS, RequestTemplate, Success};
 pub use published::destination_schema;
 pub use url::{ForeignUrl, InvalidUrl, UrlTemplate};

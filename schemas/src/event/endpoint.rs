@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Properties, Timestamp};
+use crate::{Properties, Timestamp, destination::masked_address};
 
 /// A signing secret with its end, if it has one.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,8 +43,11 @@ impl Ordering {
 /// What an operator configures.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct EndpointSettings {
-    /// Where to.
+    /// Where to, as it may be shown: of an address that is a credential, the host (OB-84).
     pub url: String,
+    /// The whole address, if `url` does not show it. Sealed at rest (OB-86).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_url: Option<String>,
     /// For people.
     pub description: Option<String>,
     /// Subscribed types and patterns (OB-73), without repeats.
@@ -65,11 +68,42 @@ pub struct EndpointSettings {
 }
 
 impl EndpointSettings {
+    /// Where to, whole.
+    pub fn address(&self) -> &str {
+        self.secret_url.as_deref().unwrap_or(&self.url)
+    }
+
+    /// The settings with an address, of which only the host is shown if it is a credential.
+    #[must_use]
+    pub fn with_address(self, address: String, is_credential: bool) -> Self {
+        let shown = masked_address(&address);
+        match is_credential && shown != address {
+            true => Self { url: shown, secret_url: Some(address), ..self },
+            false => Self { url: address, secret_url: None, ..self },
+        }
+    }
+
+    /// Settings as they are written today. Until `secret_url` was there, an address that is a credential was moved to
+    /// `config.url`, and `url` showed its host.
+    #[must_use]
+    pub fn upgraded(mut self) -> Self {
+        let moved = self.config.as_ref().and_then(|config| config.get("url")?.as_str());
+        let moved = moved.filter(|moved| self.secret_url.is_none() && masked_address(moved) == self.url);
+        if let Some(address) = moved.map(str::to_owned) {
+            self.secret_url = Some(address);
+            let mut config = self.config.take().unwrap_or_default();
+            config.remove("url");
+            self.config = Some(config).filter(|config| !config.is_empty());
+        }
+        self
+    }
+
     /// The settings without what is a credential or may hold one: what may be kept outside the sealed log (OB-86).
     #[must_use]
     pub fn without_credentials(&self) -> Self {
         Self {
             url: self.url.clone(),
+            secret_url: None,
             description: self.description.clone(),
             event_types: self.event_types.clone(),
             kind: self.kind.clone(),
@@ -182,4 +216,65 @@ pub enum EndpointEvent {
     Deleted(EndpointDeleted),
     /// See [`TestRequested`].
     TestRequested(TestRequested),
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn settings(url: &str, config: serde_json::Value) -> EndpointSettings {
+        EndpointSettings {
+            url: url.to_owned(),
+            kind: "slack".to_owned(),
+            config: config.as_object().cloned(),
+            ..EndpointSettings::default()
+        }
+    }
+
+    #[test]
+    fn ob_84_of_an_address_that_is_a_credential_only_the_host_stays_in_sight() {
+        for (address, is_credential, shown) in [
+            ("https://hooks.example/a/b", true, "https://hooks.example/***"),
+            ("https://hooks.example/***", true, "https://hooks.example/***"),
+            ("https://hooks.example/a/b", false, "https://hooks.example/a/b"),
+        ] {
+            let made =
+                settings("https://old.example/", json!(null)).with_address(address.to_owned(), is_credential);
+            assert_eq!((made.url.as_str(), made.address()), (shown, address));
+            assert!(!format!("{made:?}").contains("/a/b") || !is_credential);
+            assert_eq!(made.without_credentials().address(), shown);
+        }
+    }
+
+    #[test]
+    fn ob_84_an_address_that_was_kept_in_the_configuration_is_found_there() {
+        let hook = "https://hooks.example/a/b";
+        for (stored, address, config) in [
+            (settings("https://hooks.example/***", json!({"url": hook})), hook, None),
+            (
+                settings("https://hooks.example/***", json!({"url": hook, "username": "Main"})),
+                hook,
+                Some(json!({"username": "Main"})),
+            ),
+            // An operator's own: neither moved nor hidden.
+            (
+                settings("https://own.example/x", json!({"url": hook})),
+                "https://own.example/x",
+                Some(json!({"url": hook})),
+            ),
+            (settings("https://own.example/x", json!(null)), "https://own.example/x", None),
+            (
+                settings("", json!({"url": hook})).with_address("https://hooks.example/c".to_owned(), true),
+                "https://hooks.example/c",
+                Some(json!({"url": hook})),
+            ),
+        ] {
+            let upgraded = stored.upgraded();
+            assert_eq!(upgraded.address(), address);
+            assert_eq!(upgraded.config.clone().map(serde_json::Value::Object), config);
+            assert_eq!(upgraded.clone().upgraded(), upgraded, "once is enough");
+        }
+    }
 }

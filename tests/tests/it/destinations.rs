@@ -349,8 +349,38 @@ async fn ob_86_an_address_that_is_a_credential_stands_in_no_file() {
     assert!(!answer.to_string().contains("SECONDKEY"), "{answer}");
     join(&server, "cara").await;
     assert_eq!(arrived(&second, 1).await[0].first, "POST /services/T0SECONDKEY HTTP/1.1");
+    // A configuration is another member, and a change of kind shows nothing.
+    for (number, change) in [json!({"config": {"username": "x"}}), json!({"config": null})].iter().enumerate()
+    {
+        server.patch(&path(&endpoint), change).await.expect(200);
+        join(&server, &format!("dan{number}")).await;
+        let arrivals = arrived(&second, 2 + number).await;
+        assert_eq!(arrivals[1 + number].first, "POST /services/T0SECONDKEY HTTP/1.1", "{change}");
+    }
+    let signed = server.patch(&path(&endpoint), &json!({"kind": "webhook"})).await.expect(200);
+    assert!(!signed.to_string().contains("SECONDKEY"), "{signed}");
+    let back =
+        server.patch(&path(&endpoint), &json!({"kind": "slack", "url": signed["url"]})).await.expect(200);
+    assert_eq!(back["url"], signed["url"]);
+    join(&server, "eve").await;
+    arrived(&second, 4).await;
+    let own = server.subscribe(&secret(&first, "T0THIRDKEY"), &["contact.*"]).await;
+    assert_eq!(own["url"], secret(&first, "T0THIRDKEY"));
+    let concealed = server.patch(&path(&own), &json!({"kind": "slack"})).await.expect(200);
+    assert_eq!(concealed["url"], format!("{}/***", first.origin()));
+    let unknown = server.patch(&path(&own), &json!({"url": "http://127.0.0.1:1/***"})).await;
+    assert_eq!(unknown.status(), 400, "OB-85: nothing is stored there");
     server.stop();
+    let stream = format!("endpoint-{}", endpoint["id"].as_str().unwrap());
+    let output = binary::command()
+        .args(["stream", &stream, "--json", "--data-dir"])
+        .arg(site.data())
+        .output()
+        .unwrap();
+    let shown = String::from_utf8(output.stdout).unwrap();
+    assert!(shown.contains("endpoint.created"), "{shown}");
     for key in ["T0FIRSTKEY", "T0SECONDKEY"] {
+        assert!(!shown.contains(key), "{shown}");
         let mut found = Vec::new();
         files_with(&site.data(), key, &mut found);
         assert_eq!(found, Vec::<String>::new());

@@ -175,7 +175,7 @@ fn masked(value: Value) -> Value {
         Value::Object(members) => members
             .into_iter()
             .map(|(key, value)| match (key.as_str(), &value) {
-                ("secret", Value::String(_)) | ("config" | "headers", Value::Object(_)) => {
+                ("secret" | "secret_url", Value::String(_)) | ("config" | "headers", Value::Object(_)) => {
                     (key, Value::from("***"))
                 }
                 _ => (key, masked(value)),

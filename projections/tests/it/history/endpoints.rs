@@ -5,7 +5,8 @@ use super::*;
 impl History {
     pub fn settings(event_types: &[String]) -> EndpointSettings {
         EndpointSettings {
-            url: "https://example.com/hook".to_owned(),
+            url: "https://example.com/***".to_owned(),
+            secret_url: Some("https://example.com/url-credential".to_owned()),
             description: None,
             event_types: event_types.to_vec(),
             kind: "webhook".to_owned(),
