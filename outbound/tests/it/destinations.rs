@@ -282,7 +282,10 @@ fn ob_260_the_request_of_a_file() {
         (json!({}), "missing config.token"),
         (json!({"token": ""}), "missing config.token"),
         (json!({"token": "line\nend"}), "the header Authorization cannot be sent"),
-        (json!({"token": "t", "region": "evil.com/"}), "the values in request.url make no URL of its domain"),
+        (
+            json!({"token": "t", "region": "evil.com/"}),
+            "the values in request.url make no URL of its domain and path",
+        ),
     ] {
         match transform(&registry, &described(config.clone()), &envelope) {
             Transformed::Config(text) => assert_eq!(text, fault, "{config}"),

@@ -2,7 +2,8 @@
 //!
 //! What an envelope or a configuration holds must not choose the receiver. So scheme, port and registrable domain stand
 //! in the file (`https://{{ config.region }}.crm.example.com/` is always something of `example.com`), and every value
-//! is encoded, so that it cannot end the part of the url in which it stands.
+//! is encoded, so that it cannot end the part of the url in which it stands. What encoding does not hinder, a `..` that
+//! takes the part before it away, is refused.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::{Host, Url};
@@ -21,6 +22,8 @@ pub struct UrlTemplate {
     template: Template,
     /// The registrable domain, if an expression stands in front of it.
     domain: Option<String>,
+    /// How many segments of its path take part of it away.
+    dots: usize,
 }
 
 /// Why a text is no url of a destination.
@@ -43,9 +46,9 @@ pub enum InvalidUrl {
     NotAUrl,
 }
 
-/// The values make no url of the receiver that the file names.
+/// The values make no url of the receiver and the place that the file names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the values in request.url make no URL of its domain")]
+#[error("the values in request.url make no URL of its domain and path")]
 pub struct ForeignUrl;
 
 impl UrlTemplate {
@@ -81,7 +84,7 @@ impl UrlTemplate {
             (Some(_), None) => {}
             _ => return Err(InvalidUrl::Domain),
         }
-        Ok(Self { template, domain })
+        Ok(Self { template, domain, dots: dot_segments(&skeleton) })
     }
 
     /// As the author wrote it.
@@ -92,7 +95,8 @@ impl UrlTemplate {
     /// The url for this data.
     ///
     /// # Errors
-    /// [`ForeignUrl`] if a value in the host leaves the domain of the file.
+    /// [`ForeignUrl`] if a value in the host leaves the domain of the file, or one in the path is `.` or `..`, which would
+    /// take away a part of the path.
     pub fn text(&self, scope: &Scope<'_>) -> Result<String, ForeignUrl> {
         let encode = |value: &str| utf8_percent_encode(value, RESERVED).to_string();
         let text = self.template.text_with(scope, encode);
@@ -102,8 +106,14 @@ impl UrlTemplate {
                 _ => return Err(ForeignUrl),
             }
         }
-        Ok(text)
+        if dot_segments(&text) == self.dots { Ok(text) } else { Err(ForeignUrl) }
     }
+}
+
+/// How many parts of a path are `.` or `..`, encoded or not: they vanish, or take the part before them away.
+fn dot_segments(url: &str) -> usize {
+    let path = url.split(['?', '#']).next().unwrap_or_default().to_ascii_lowercase().replace("%2e", ".");
+    path.split(['/', '\\']).filter(|segment| matches!(*segment, "." | "..")).count()
 }
 
 /// Who gets the request: what stands between scheme and path.
@@ -192,5 +202,20 @@ mod tests {
         let data = json!({"data": {"id": "../admin?x=1#é", "plan": "a&b=c"}});
         let expected = "https://api.example.com/people/..%2Fadmin%3Fx%3D1%23%C3%A9?plan=a%26b%3Dc";
         assert_eq!(person.text(&Scope::new(&data)).unwrap(), expected);
+        for (path, hostile) in [
+            ("people/{{ data.id }}", [".", ".."]),
+            ("people/{{ data.id }}/notes", [".", ".."]),
+            ("people/{{ data.id }}.", ["", "."]),
+            ("people/%2e{{ data.id }}", ["", "."]),
+        ] {
+            let place = parse(&format!("https://api.example.com/v1/{path}")).unwrap();
+            let text = |id: &str| place.text(&Scope::new(&json!({"data": {"id": id}})));
+            for stays in ["a", "a.b", ". .", "%2e%2e"] {
+                assert!(text(stays).is_ok(), "{path} {stays}");
+            }
+            for id in hostile {
+                assert_eq!(text(id), Err(ForeignUrl), "{path} {id}");
+            }
+        }
     }
 }
