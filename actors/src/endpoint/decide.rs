@@ -14,10 +14,7 @@ use mainspring_schemas::{
     },
 };
 
-use super::state::EndpointState;
-
-/// The kind whose requests are signed; the only one with a secret.
-pub(super) const SIGNED_KIND: &str = "webhook";
+use super::state::{EndpointState, SIGNED_KIND};
 
 /// What stands for a stored credential when it is written back (OB-85).
 const MASK: &str = "***";
@@ -130,11 +127,16 @@ pub(super) fn change(
 ) -> (Vec<EndpointEvent>, Option<String>) {
     let mut events = Vec::new();
     let mut shown = None;
-    if settings.kind == SIGNED_KIND && state.secrets.is_empty() {
-        let secret = fresh_secret();
-        shown = Some(secret.clone());
-        let secrets = vec![SigningSecret { secret, expires_at: None }];
-        events.push(EndpointEvent::SecretRotated(SecretRotated { at: now, secrets }));
+    let rotated = |secrets| EndpointEvent::SecretRotated(SecretRotated { at: now, secrets });
+    match (state.is_signed(), settings.kind == SIGNED_KIND) {
+        (false, true) => {
+            let secret = fresh_secret();
+            shown = Some(secret.clone());
+            events.push(rotated(vec![SigningSecret { secret, expires_at: None }]));
+        }
+        // Another kind has none, and nobody could rotate it there.
+        (true, false) => events.push(rotated(Vec::new())),
+        (true, true) | (false, false) => {}
     }
     if settings != state.settings {
         events.push(EndpointEvent::Updated(EndpointUpdated { at: now, settings }));
@@ -309,5 +311,38 @@ mod tests {
         let settings = EndpointSettings { kind: "webhook".into(), ..state.settings.clone() };
         let (events, shown) = change(&state, settings, None, Timestamp(1), || "whsec_x".into());
         assert_eq!((events.len(), shown.as_deref()), (2, Some("whsec_x")));
+    }
+
+    #[test]
+    fn ob_76_ob_93_another_kind_has_no_secret_and_turning_back_makes_a_new_one() {
+        let signed = state();
+        let turned = |state: &EndpointState, kind: &str| {
+            let settings = EndpointSettings { kind: kind.into(), ..state.settings.clone() };
+            let (events, shown) = change(state, settings, None, Timestamp(1), || "two".into());
+            let mut after = Some(state.clone());
+            events
+                .iter()
+                .zip(1..)
+                .for_each(|(event, version)| EndpointState::apply(&mut after, event, version));
+            (after.unwrap(), shown)
+        };
+        let (keyed, shown) = turned(&signed, "slack");
+        assert_eq!((keyed.secrets.as_slice(), shown), (&[][..], None));
+        let (again, shown) = turned(&keyed, "webhook");
+        assert_eq!((again.secrets.len(), shown.as_deref()), (1, Some("two")));
+        // One that changed its kind while secrets were still kept.
+        let left_behind = EndpointState { secrets: signed.secrets.clone(), ..keyed };
+        assert_eq!(left_behind.shown_secrets(Timestamp(1)), (None, None));
+        let (again, shown) = turned(&left_behind, "webhook");
+        assert_eq!((again.secrets[0].secret.as_str(), shown.as_deref()), ("two", Some("two")));
+    }
+
+    #[test]
+    fn ob_94_the_end_of_the_previous_secret_is_shown_until_it_came() {
+        let mut state = state();
+        state.secrets = rotate(&state, "whsec_AbCd123456".into(), 1000, Timestamp(5)).secrets;
+        let prefix = Some("whsec_AbCd12".to_owned());
+        assert_eq!(state.shown_secrets(Timestamp(1004)), (prefix.clone(), Some(Timestamp(1005))));
+        assert_eq!(state.shown_secrets(Timestamp(1005)), (prefix, None));
     }
 }

@@ -24,9 +24,9 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::{
-    decide::{self, EndpointPatch, Rotated, SIGNED_KIND},
+    decide::{self, EndpointPatch, Rotated},
     redelivery::Redelivery,
-    state::EndpointState,
+    state::{EndpointState, SIGNED_KIND, prefix},
 };
 use crate::{
     api::EngineError,
@@ -44,9 +44,9 @@ pub struct EndpointView {
     pub id: EndpointId,
     /// What an operator configured.
     pub settings: EndpointSettings,
-    /// The first twelve characters of its newest secret.
+    /// The first twelve characters of its newest secret; `None` if its kind has none.
     pub secret_prefix: Option<String>,
-    /// Until when the secret before the newest signs.
+    /// Until when the secret before the newest signs; `None` if it does not any more.
     pub previous_secret_expires_at: Option<Timestamp>,
     /// Whether nothing is sent.
     pub disabled: bool,
@@ -82,12 +82,13 @@ pub struct Endpoints {
     pub(super) redelivery: Redelivery,
 }
 
-fn view(id: EndpointId, state: &EndpointState, position: Position) -> EndpointView {
+fn view(id: EndpointId, state: &EndpointState, position: Position, now: Timestamp) -> EndpointView {
+    let (secret_prefix, previous_secret_expires_at) = state.shown_secrets(now);
     EndpointView {
         id,
         settings: state.settings.clone(),
-        secret_prefix: state.secrets.first().map(|secret| prefix(&secret.secret)),
-        previous_secret_expires_at: state.secrets.get(1).and_then(|secret| secret.expires_at),
+        secret_prefix,
+        previous_secret_expires_at,
         disabled: state.disabled.is_some(),
         disabled_reason: state.disabled.as_ref().map(|(reason, _)| reason.clone()),
         disabled_at: state.disabled.as_ref().map(|(_, at)| *at),
@@ -95,10 +96,6 @@ fn view(id: EndpointId, state: &EndpointState, position: Position) -> EndpointVi
         updated_at: state.updated_at,
         position,
     }
-}
-
-fn prefix(secret: &str) -> String {
-    secret.chars().take(12).collect()
 }
 
 pub(super) fn append_error(error: &AppendError) -> EngineError {
@@ -203,7 +200,7 @@ impl Endpoints {
         }
         let mut state = state.ok_or(EngineError::NotFound)?;
         state.data_key = state.data_key.or(sealed_with);
-        let view = view(id, &state, position);
+        let view = view(id, &state, position, now);
         if state.deleted {
             self.live.write().remove(&id);
         } else {
@@ -296,7 +293,7 @@ impl Endpoints {
     /// None today; an adapter that must ask the log may fail.
     pub async fn get(&self, id: EndpointId) -> Result<Option<EndpointView>, EngineError> {
         let position = self.core.log().durable_end().saturating_sub(1);
-        Ok(self.live(id).map(|state| view(id, &state, position)))
+        Ok(self.live(id).map(|state| view(id, &state, position, self.core.now())))
     }
 
     /// Changes an endpoint; returns a secret if the change made one (OB-93).

@@ -9,6 +9,14 @@ use mainspring_schemas::{
 };
 use uuid::Uuid;
 
+/// The kind whose requests are signed; the only one with a secret (OB-93).
+pub(super) const SIGNED_KIND: &str = "webhook";
+
+/// The first twelve characters of a secret, which may be shown (OB-76).
+pub(super) fn prefix(secret: &str) -> String {
+    secret.chars().take(12).collect()
+}
+
 /// One endpoint, as the replay of its stream gives it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EndpointState {
@@ -40,6 +48,21 @@ impl EndpointState {
             .iter()
             .filter(move |secret| secret.expires_at.is_none_or(|end| end > now))
             .map(|secret| secret.secret.as_str())
+    }
+
+    /// Whether its requests are signed, with a secret of its own.
+    pub(super) fn is_signed(&self) -> bool {
+        self.settings.kind == SIGNED_KIND && !self.secrets.is_empty()
+    }
+
+    /// What is shown of its secrets: how the newest begins (OB-76), and until when the one before it signs (OB-94).
+    pub(super) fn shown_secrets(&self, now: Timestamp) -> (Option<String>, Option<Timestamp>) {
+        if !self.is_signed() {
+            return (None, None);
+        }
+        let newest = self.secrets.first().map(|newest| prefix(&newest.secret));
+        let ends = self.secrets.get(1).and_then(|previous| previous.expires_at);
+        (newest, ends.filter(|end| *end > now))
     }
 
     /// Brings `state` to where it is after `event`. An event of a stream that was never created is ignored.
