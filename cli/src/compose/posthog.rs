@@ -79,14 +79,14 @@ impl Seed {
         }
     }
 
-    /// The configuration of the endpoint: the environment says key and host, the rest stays as it is.
+    /// The configuration of the endpoint: the environment says the key, and the host if it names one; the rest stays as
+    /// it is (OB-233).
     fn config(&self, old: &Properties) -> Properties {
         let mut config = old.clone();
         config.insert("apiKey".to_owned(), Value::from(self.api_key.as_str()));
-        match &self.host {
-            Some(host) => config.insert("host".to_owned(), Value::from(host.as_str())),
-            None => config.remove("host"),
-        };
+        if let Some(host) = &self.host {
+            config.insert("host".to_owned(), Value::from(host.as_str()));
+        }
         config.entry("syncPersons").or_insert(Value::Bool(true));
         config
     }
@@ -183,8 +183,18 @@ mod tests {
         let mut seeded = settings(&seed("k", Some("https://eu.example")));
         let config = seeded.config.as_mut().unwrap();
         config.insert("syncPersons".to_owned(), Value::Bool(false));
-        let Plan::Update(_, patch) = planned(&seed("new", None), &[seeded]) else { panic!("not updated") };
-        let expected = json!({"apiKey": "new", "eventNames": {"email.clicked": "email.link_clicked"}, "syncPersons": false});
-        assert_eq!(patch.config.flatten().map(Value::Object), Some(expected));
+        let names = json!({"email.clicked": "email.link_clicked"});
+        for (host, expected) in
+            [(None, "https://eu.example"), (Some("https://us.example"), "https://us.example")]
+        {
+            let Plan::Update(_, patch) = planned(&seed("new", host), std::slice::from_ref(&seeded)) else {
+                panic!("not updated")
+            };
+            let expected =
+                json!({"apiKey": "new", "host": expected, "eventNames": names, "syncPersons": false});
+            assert_eq!(patch.config.flatten().map(Value::Object), Some(expected));
+        }
+        // What an operator chose stays when the environment names none.
+        assert!(planned(&seed("k", None), &[seeded]) == Plan::Nothing);
     }
 }
