@@ -23,6 +23,12 @@ pub struct Envelope {
 /// Where who it is about is found, in this order (OB-206).
 const IDENTITY: [&str; 4] = ["userId", "anonymousId", "to", "userEmail"];
 
+/// The first of these members of an object that holds a text which is not empty.
+pub(super) fn first_text<'a>(object: &'a Properties, members: &[&str]) -> Option<&'a str> {
+    let texts = members.iter().filter_map(|member| object.get(*member)?.as_str());
+    texts.into_iter().find(|text| !text.is_empty())
+}
+
 impl Envelope {
     /// Reads an envelope.
     ///
@@ -32,10 +38,9 @@ impl Envelope {
         serde_json::from_slice(body).map_err(|_| Fault("the envelope cannot be read".to_owned()))
     }
 
-    /// The first of these members that holds a text which is not empty.
+    /// The first of these members of its data that holds a text which is not empty.
     pub(super) fn first_text(&self, members: &[&str]) -> Option<&str> {
-        let texts = members.iter().filter_map(|member| self.data.get(*member)?.as_str());
-        texts.into_iter().find(|text| !text.is_empty())
+        first_text(&self.data, members)
     }
 
     /// Who it is about (OB-206).

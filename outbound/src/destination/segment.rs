@@ -3,6 +3,7 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use mainspring_schemas::{
     Properties,
+    catalog::CONTACT_MERGED,
     destination::{ConfigSchema, Description, Field, FieldKind},
 };
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
@@ -10,6 +11,7 @@ use serde::Serialize;
 
 use super::{
     Destination, Envelope, Fault, Outgoing, Transformed,
+    envelope::first_text,
     request::{Options, marked, post},
 };
 
@@ -62,9 +64,11 @@ impl Segment {
         let options = Options::of(&self.description.config, outgoing);
         let authorization = authorization(options.required("writeKey")?)?;
         let envelope = Envelope::read(&outgoing.delivery.body)?;
-        let user_id = match envelope.is_of_contact() {
-            true => envelope.first_text(&CONTACT_IDENTITY),
-            false => envelope.identity(),
+        let user_id = match envelope.event_type.as_str() {
+            // Whose event it is: who is left (OB-242).
+            CONTACT_MERGED => envelope.object("survivor").and_then(|who| first_text(who, &CONTACT_IDENTITY)),
+            _ if envelope.is_of_contact() => envelope.first_text(&CONTACT_IDENTITY),
+            _ => envelope.identity(),
         };
         let track = Track {
             user_id,

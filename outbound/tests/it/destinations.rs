@@ -179,6 +179,23 @@ fn ob_206_identity_is_the_first_that_is_not_empty() {
 }
 
 #[test]
+fn ob_242_a_merge_is_an_event_of_who_is_left() {
+    let registry = Registry::new(&Presets::All, DEFAULT_LIB);
+    let described = json!({"url": "https://a.example/", "kind": "segment", "config": {"writeKey": "k"}});
+    for (survivor, user_id) in [
+        (json!({"id": "i", "externalId": "e", "email": "ada@example.com"}), json!("e")),
+        (json!({"id": "i", "externalId": null, "email": "ada@example.com"}), json!("i")),
+    ] {
+        let data =
+            json!({"survivor": survivor, "loser": {"id": "gone", "externalId": "old"}, "reason": "identify"});
+        let envelope = json!({"id": "msg_1", "type": "contact.merged", "timestamp": "t", "data": data});
+        let request = requested(transform(&registry, &described, &envelope));
+        let track: Value = serde_json::from_slice(&request.body).unwrap();
+        assert_eq!((&track["userId"], &track["anonymousId"]), (&user_id, &Value::Null));
+    }
+}
+
+#[test]
 fn ob_225_a_person_is_known_by_its_contact_key() {
     let registry = Registry::default();
     let described = json!({"url": "posthog://capture", "kind": "posthog", "config": {"apiKey": "k", "syncPersons": true}});
