@@ -30,6 +30,12 @@ pub trait Destination: Send + Sync + 'static {
     /// What it is and what it takes.
     fn description(&self) -> &Description;
 
+    /// Whether it is an analytics provider, which is told what nobody else can subscribe to (OB-01). No other one ever
+    /// gets that, even if its endpoint was one when the delivery was made.
+    fn is_for_analytics(&self) -> bool {
+        false
+    }
+
     /// The request of one attempt. Pure: the same arguments make the same request.
     fn transform(&self, outgoing: &Outgoing<'_>) -> Transformed;
 }

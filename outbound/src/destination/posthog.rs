@@ -149,6 +149,10 @@ impl Destination for PostHog {
         &self.description
     }
 
+    fn is_for_analytics(&self) -> bool {
+        true
+    }
+
     fn transform(&self, outgoing: &Outgoing<'_>) -> Transformed {
         self.captured(outgoing).into()
     }

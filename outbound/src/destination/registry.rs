@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use mainspring_schemas::destination::Description;
+use mainspring_schemas::{catalog::is_for_analytics, destination::Description};
 
 use super::{
     Destination, Outgoing, Transformed, posthog, posthog::PostHog, segment::Segment, slack::Slack, webhook,
@@ -113,11 +113,16 @@ impl Registry {
     pub fn transform(&self, outgoing: &Outgoing<'_>) -> Transformed {
         let kind = &outgoing.endpoint.settings.kind;
         match self.registered.get(kind) {
-            Some(destination) if !destination.description().takes(&outgoing.delivery.event_type) => {
-                Transformed::Skip
-            }
+            Some(destination) if !takes(&**destination, &outgoing.delivery.event_type) => Transformed::Skip,
             Some(destination) => destination.transform(outgoing),
             None => Transformed::Config(format!("destination \"{kind}\" is not registered")),
         }
+    }
+}
+
+fn takes(destination: &dyn Destination, event_type: &str) -> bool {
+    match is_for_analytics(event_type) {
+        true => destination.is_for_analytics(),
+        false => destination.description().takes(event_type),
     }
 }

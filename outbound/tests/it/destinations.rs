@@ -257,6 +257,35 @@ fn ob_261_a_destination_in_code_takes_the_place_of_a_preset() {
     assert_eq!(&requested(transform(&registry, &described, &envelope)).body[..], b"msg_9");
 }
 
+#[test]
+fn ob_01_what_analytics_alone_is_told_leaves_to_nobody_else() {
+    let mut registry = Registry::new(&Presets::All, DEFAULT_LIB);
+    let data = json!({"userId": "ada", "alias": "v1", "property": "p", "isMember": true});
+    let secrets =
+        vec![SigningSecret { secret: mainspring_outbound::secret::generate([7; 32]), expires_at: None }];
+    let leaves = |registry: &Registry, kind: &str, event_type: &str| {
+        let config = json!({"apiKey": "k", "writeKey": "k"});
+        let described = json!({"url": "https://a.example/", "kind": kind, "config": config});
+        let envelope = json!({"id": "msg_1", "type": event_type, "timestamp": "t", "data": data});
+        let endpoint = Endpoint { secrets: secrets.clone(), ..endpoint(&described) };
+        let outgoing = Outgoing { endpoint: &endpoint, delivery: &delivery(&envelope), now: Timestamp(0) };
+        match registry.transform(&outgoing) {
+            Transformed::Request(_) => true,
+            Transformed::Skip => false,
+            Transformed::Config(fault) => panic!("{kind}: {fault}"),
+        }
+    };
+    for event_type in ["analytics.alias", "analytics.person"] {
+        for kind in ["posthog", "segment", "slack", "webhook"] {
+            assert_eq!(leaves(&registry, kind, event_type), kind == "posthog", "{kind} {event_type}");
+            assert!(leaves(&registry, kind, "email.sent"), "{kind}");
+        }
+    }
+    let description = registry.descriptions().find(|known| known.id == "posthog").cloned().unwrap();
+    registry.register(Arc::new(Own(description)));
+    assert!(!leaves(&registry, "posthog", "analytics.alias"), "another one in its place");
+}
+
 fn example() -> Registry {
     let path = "../examples/destinations/crm.yaml";
     let (definitions, issues) = assemble([(path.to_owned(), std::fs::read_to_string(path).unwrap())]);
