@@ -35,6 +35,30 @@ fn ob_84_a_name_that_looks_like_a_credential_is_one() {
 }
 
 #[test]
+fn ob_111_a_file_sets_no_header_of_the_sender() {
+    let with = |name: &str| {
+        load(&format!(
+            "destination: a\nevents: ['*']\nrequest: {{url: 'https://a.example/', headers: {{{name}: x}}}}\n"
+        ))
+    };
+    for name in [
+        "Host",
+        "Content-Length",
+        "user-agent",
+        "Accept-Encoding",
+        "TE",
+        "Webhook-Signature",
+        "svix-id",
+        "Proxy-Authorization",
+    ] {
+        assert!(with(name).is_err(), "{name}");
+    }
+    for name in ["Authorization", "Content-Type", "Accept", "X-Webhook-Id"] {
+        assert!(with(name).is_ok(), "{name}");
+    }
+}
+
+#[test]
 fn ob_260_every_problem_is_named_with_its_place() {
     for (text, expected) in [
         ("[]", vec!["1:1: error: must be a destination, is a list"]),

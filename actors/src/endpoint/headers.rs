@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use mainspring_schemas::destination::is_reserved_header;
+
 /// Most headers of an endpoint.
 const MOST: usize = 20;
 
@@ -10,24 +12,6 @@ const LONGEST_NAME: usize = 128;
 
 /// Most bytes of a value.
 const LONGEST_VALUE: usize = 1024;
-
-/// Names that belong to the sender or to the connection. The last five are not named by OB-112: on a connection that is
-/// shared they would break other requests, and answers are read only as they are (OB-111).
-const RESERVED: [&str; 10] = [
-    "host",
-    "connection",
-    "transfer-encoding",
-    "user-agent",
-    "accept-encoding",
-    "expect",
-    "keep-alive",
-    "te",
-    "trailer",
-    "upgrade",
-];
-
-/// Beginnings of names that belong to the sender.
-const RESERVED_PREFIXES: [&str; 4] = ["content-", "webhook-", "svix-", "proxy-"];
 
 /// Why a header is refused. The texts hold no value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -77,7 +61,8 @@ fn refusal(name: &str, value: &str) -> Option<HeaderRefusal> {
     if name.is_empty() || name.len() > LONGEST_NAME || !name.bytes().all(readable) {
         return Some(HeaderRefusal::Name);
     }
-    if RESERVED.contains(&name) || RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
+    // What the body is, the kind says.
+    if is_reserved_header(name) || name.starts_with("content-") {
         return Some(HeaderRefusal::Reserved);
     }
     let printable = value.bytes().all(|byte| (b' '..=b'~').contains(&byte));

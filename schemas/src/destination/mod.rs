@@ -6,6 +6,7 @@
 //! the files in which people describe destinations of their own, requests included (section 15.5).
 
 mod config;
+mod headers;
 mod load;
 mod mask;
 mod model;
@@ -14,6 +15,7 @@ mod read;
 mod url;
 
 pub use config::{ConfigIssue, ConfigSchema, Field, FieldKind};
+pub use headers::is_reserved_header;
 pub use load::assemble;
 pub use mask::{
     MASK, NOTHING_STORED, is_mask, looks_secret, masked, masked_address, unmasked, unmasked_text,

@@ -4,8 +4,7 @@ use serde_json::Value;
 
 use super::{
     ConfigSchema, Description, DestinationDefinition, Field, FieldKind, Method, ROOTS, RequestTemplate,
-    Success, UrlTemplate, looks_secret,
-    model::{CONFIG, REPLAY_HEADER},
+    Success, UrlTemplate, is_reserved_header, looks_secret, model::CONFIG,
 };
 use crate::{
     catalog::{is_subscription, subscribable},
@@ -34,10 +33,6 @@ pub(super) const TYPES: [(&str, FieldKind); 4] = [
     ("boolean", FieldKind::Boolean),
     ("url", FieldKind::Address),
 ];
-
-/// Headers that are the sender's own: they say where a request ends, to whom it goes, and whether it is a repetition.
-const OWN_HEADERS: [&str; 7] =
-    ["host", "content-length", "transfer-encoding", "connection", "upgrade", "expect", REPLAY_HEADER];
 
 pub(super) fn destination(reader: &mut Reader, node: &Node) -> Reading<DestinationDefinition> {
     let since = reader.problems.len();
@@ -218,7 +213,7 @@ fn headers(reader: &mut Reader, node: &Node, roots: &[&str]) -> Option<Vec<(Stri
         let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
         if name.is_empty() || !name.bytes().all(is_token) {
             reader.error(value.at, &path, "is no name of a header", None);
-        } else if OWN_HEADERS.contains(&folded.as_str()) {
+        } else if is_reserved_header(&folded) {
             reader.error(value.at, &path, format!("`{name}` is made by the sender"), None);
         } else if seen.contains(&folded) {
             reader.error(value.at, &path, format!("the header `{name}` is there twice"), None);
