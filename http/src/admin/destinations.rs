@@ -1,7 +1,7 @@
 //! What an endpoint's kind says about its settings: which are refused, and what of them is shown (OB-75, OB-84, OB-200).
 
 use mainspring_schemas::{
-    destination::{Description, NOTHING_STORED, is_mask, masked},
+    destination::{Description, MASK, NOTHING_STORED, is_mask, masked},
     event::endpoint::EndpointSettings,
 };
 use serde_json::Value;
@@ -16,10 +16,12 @@ pub(super) struct Given {
     pub url: bool,
     pub event_types: bool,
     pub config: bool,
+    pub headers: bool,
 }
 
 impl Given {
-    pub(super) const ALL: Self = Self { kind: true, url: true, event_types: true, config: true };
+    pub(super) const ALL: Self =
+        Self { kind: true, url: true, event_types: true, config: true, headers: true };
 }
 
 /// Refuses settings that their kind does not allow.
@@ -41,6 +43,11 @@ pub(super) fn check(state: &AppState, settings: &EndpointSettings, given: Given)
             issues.invalid_value("kind", &known);
         }
         None => {}
+    }
+    if given.headers {
+        for (name, _) in settings.headers.iter().filter(|(_, value)| *value == MASK) {
+            issues.nested(&["headers", name], NOTHING_STORED);
+        }
     }
     let address = settings.address();
     if given.url && destination.is_some_and(|destination| names_no_address(destination, settings)) {

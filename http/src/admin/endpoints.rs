@@ -270,6 +270,7 @@ pub(super) async fn update(
         url: patch.url.is_some(),
         event_types: patch.event_types.is_some(),
         config: patch.config.is_some(),
+        headers: patch.headers.is_some(),
     };
     let kinds = |kind: &str| state.destination(kind);
     let accept = |settings: &EndpointSettings| check(&state, settings, given);

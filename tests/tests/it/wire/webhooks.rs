@@ -217,6 +217,11 @@ async fn ob_75_ob_84_ob_200_settings_of_keyed_endpoints() {
         let answer = server.post("/v1/admin/webhooks", &body).await;
         table.same(id, (answer.status(), issues(&answer)), (400, vec![(code.to_owned(), path)]));
     }
+    let mut masked = body("webhook", &all, Value::Null);
+    masked["headers"] = json!({"authorization": "***", "x-tenant": "acme"});
+    let answer = server.post("/v1/admin/webhooks", &masked).await;
+    let expected = vec![("custom".to_owned(), json!(["headers", "authorization"]))];
+    table.same("OB-85 of a header", (answer.status(), issues(&answer)), (400, expected));
     let mut elsewhere = body("slack", &all, Value::Null);
     elsewhere["url"] = json!("posthog://capture");
     table.same("OB-230 of posthog alone", server.post("/v1/admin/webhooks", &elsewhere).await.status(), 400);
