@@ -32,18 +32,18 @@ pub fn is_mask(text: &str) -> bool {
     text == MASK || text.ends_with("/***")
 }
 
-/// A configuration without its credentials. Keys that the schema does not know are judged by their names.
+/// A configuration without its credentials. Keys that the schema does not know are judged by their names; without a
+/// schema, of a kind that is not there any more, nobody knows what is none.
 pub fn masked(config: &Properties, schema: Option<&ConfigSchema>) -> Properties {
     let mask = |(key, value): (&String, &Value)| {
-        let field = schema.and_then(|schema| schema.field(key));
-        let shown = match (field, value) {
-            (_, Value::Null) => Value::Null,
-            (Some(field), _) if !field.secret => value.clone(),
-            (Some(field), Value::String(address)) if field.kind == FieldKind::Address => {
+        let shown = match (schema, schema.and_then(|schema| schema.field(key)), value) {
+            (_, _, Value::Null) => Value::Null,
+            (_, Some(field), _) if !field.secret => value.clone(),
+            (_, Some(field), Value::String(address)) if field.kind == FieldKind::Address => {
                 Value::from(masked_address(address))
             }
-            (Some(_), _) => Value::from(MASK),
-            (None, value) => masked_by_name(key, value),
+            (None, _, _) | (_, Some(_), _) => Value::from(MASK),
+            (Some(_), None, value) => masked_by_name(key, value),
         };
         (key.clone(), shown)
     };
@@ -52,10 +52,11 @@ pub fn masked(config: &Properties, schema: Option<&ConfigSchema>) -> Properties 
 
 fn masked_by_name(key: &str, value: &Value) -> Value {
     match value {
-        Value::Object(members) => Value::Object(masked(members, None)),
-        Value::Array(elements) => {
-            elements.iter().map(|element| masked_by_name(key, element)).collect::<Vec<_>>().into()
+        Value::Object(members) => {
+            members.iter().map(|(key, value)| (key.clone(), masked_by_name(key, value))).collect()
         }
+        Value::Array(elements) => elements.iter().map(|element| masked_by_name(key, element)).collect(),
+        Value::Null => Value::Null,
         _ if looks_secret(key) => Value::from(MASK),
         other => other.clone(),
     }
@@ -118,6 +119,11 @@ mod tests {
             "api_key": null,
         });
         assert_eq!(shown, expected);
+        let shown = Value::Object(masked(config.as_object().unwrap(), None));
+        assert_eq!(
+            (&shown["host"], &shown["auth"], &shown["api_key"]),
+            (&json!("***"), &json!("***"), &Value::Null)
+        );
     }
 
     #[test]
