@@ -194,20 +194,12 @@ pub(super) fn conditions(filter: &DeliveryFilter) -> Conditions {
         conditions.clauses.push(format!("d.status IN ({})", words.join(", ")));
     }
     if !filter.event_types.is_empty() && !filter.event_types.iter().any(|pattern| pattern == "*") {
-        let mut any = Vec::new();
-        for pattern in &filter.event_types {
-            match pattern.strip_suffix('*').filter(|group| group.ends_with('.')) {
-                Some(group) => {
-                    let place = conditions.place(Value::Text(group.to_owned()));
-                    any.push(format!("substr(d.event_type, 1, length({place})) = {place}"));
-                }
-                None => {
-                    let place = conditions.place(Value::Text(pattern.clone()));
-                    any.push(format!("d.event_type = {place}"));
-                }
-            }
-        }
-        conditions.clauses.push(format!("({})", any.join(" OR ")));
+        // One value however many there are: SQLite takes neither chains nor lists of any length.
+        let place =
+            conditions.place(Value::Text(serde_json::Value::from(filter.event_types.clone()).to_string()));
+        let any = format!("(SELECT value FROM json_each({place}))");
+        let group = "substr(d.event_type, 1, instr(d.event_type, '.')) || '*'";
+        conditions.clauses.push(format!("(d.event_type IN {any} OR {group} IN {any})"));
     }
     conditions
 }
@@ -276,4 +268,34 @@ pub(crate) fn detail(connection: &Connection, delivery: DeliveryId) -> Result<Op
         })
     })?;
     Ok(Some(DeliveryDetail { delivery, payload, attempts: attempts.collect::<rusqlite::Result<_>>()? }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ob_180_types_are_found_by_name_and_by_group_however_many_are_named() {
+        let connection = Connection::open_in_memory().unwrap();
+        let found = |types: &[&str]| {
+            let event_types = types.iter().map(|name| (*name).to_owned()).collect();
+            let conditions = conditions(&DeliveryFilter { event_types, ..DeliveryFilter::default() });
+            let sql = format!(
+                "SELECT event_type FROM (SELECT 'bucket.entered' AS event_type UNION ALL SELECT 'bucket.left'
+                     UNION ALL SELECT 'email.sent') d WHERE {} ORDER BY 1",
+                conditions.clause()
+            );
+            let mut statement = connection.prepare(&sql).unwrap();
+            let names = statement.query_map(params_from_iter(conditions.values), |row| row.get(0)).unwrap();
+            names.collect::<rusqlite::Result<Vec<String>>>().unwrap()
+        };
+        assert_eq!(found(&["bucket.left"]), ["bucket.left"]);
+        assert_eq!(found(&["bucket.*"]), ["bucket.entered", "bucket.left"]);
+        assert_eq!(found(&["email.sent", "bucket.entered", "x'\""]), ["bucket.entered", "email.sent"]);
+        assert_eq!(found(&["buck*", ".*", "bucket", "bucket.%"]), Vec::<String>::new());
+        assert_eq!(found(&["*", "none"]).len(), 3);
+        let mut many = vec!["a"; 40_000];
+        many.push("email.*");
+        assert_eq!(found(&many), ["email.sent"]);
+    }
 }
