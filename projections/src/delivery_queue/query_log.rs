@@ -39,7 +39,7 @@ pub struct Delivery {
     pub replay: bool,
     /// Attempts made.
     pub attempts: u32,
-    /// When the next one is due.
+    /// When the next one is due; `None` while it is held (OB-121).
     pub next_attempt_at: Option<Timestamp>,
     /// When the last one ended.
     pub last_attempt_at: Option<Timestamp>,
@@ -61,8 +61,9 @@ pub struct Delivery {
 
 impl Delivery {
     fn new(row: DeliveryRow, disabled: bool) -> Self {
+        let held = row.status == DeliveryStatus::Pending && disabled && !row.test;
         Self {
-            held: row.status == DeliveryStatus::Pending && disabled && !row.test,
+            held,
             seq: row.seq,
             id: row.id,
             endpoint: row.endpoint,
@@ -73,7 +74,7 @@ impl Delivery {
             status: row.status,
             replay: row.replay,
             attempts: row.attempts,
-            next_attempt_at: row.next_attempt_at,
+            next_attempt_at: row.next_attempt_at.filter(|_| !held),
             last_attempt_at: row.last_attempt_at,
             response_status: row.response_status,
             response_snippet: row.response_snippet,

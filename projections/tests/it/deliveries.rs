@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mainspring_eventlog::EventLog;
 use mainspring_projections::{
-    DeadLetterFilter, DeliveryFilter, DeliveryStatus, Order, ReadModels, Selection, rebuild,
+    DeadLetterFilter, Delivery, DeliveryFilter, DeliveryStatus, Order, ReadModels, Selection, rebuild,
 };
 use mainspring_schemas::{
     EndpointId, StreamName, Timestamp,
@@ -111,6 +111,8 @@ fn ob_88_a_disabled_endpoint_holds_and_goes_on_where_it_was() {
     assert_eq!((counts.pending, counts.held), (3, 3));
     let listed = read_models.deliveries(&DeliveryFilter::default(), Order::Ascending, None, 10).unwrap();
     assert_eq!(listed.iter().map(|delivery| delivery.held).collect::<Vec<_>>(), [true, true, false]);
+    let next_known = |delivery: &Delivery| delivery.next_attempt_at.is_some();
+    assert_eq!(listed.iter().map(next_known).collect::<Vec<_>>(), [false, false, true], "OB-121");
     let from = history.records.len();
     configure(&mut history, endpoint, &EndpointEvent::Enabled(EndpointEnabled { at: Timestamp(10) }));
     log.push(&history.records[from..]);
