@@ -61,7 +61,7 @@ impl Projection {
     pub fn schema_version(self) -> u32 {
         match self {
             Self::Contacts => 3,
-            Self::DeliveryQueue => 4,
+            Self::DeliveryQueue => 5,
             Self::Memberships | Self::BucketStatistics => 2,
         }
     }

@@ -139,6 +139,17 @@ pub(super) fn discard_pending(connection: &Connection, endpoint: EndpointId, at:
     Ok(crate::page::rows(discarded))
 }
 
+/// Makes the retries to an endpoint due that are not due yet (OB-152).
+pub(super) fn make_due(connection: &Connection, endpoint: EndpointId, at: Timestamp) -> Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE deliveries SET next_attempt_at = ?2, updated_at = ?2
+             WHERE endpoint = ?1 AND status = 'pending' AND (attempts > 0 OR requeues > 0) AND next_attempt_at > ?2",
+        )?
+        .execute(params![endpoint.0.as_bytes(), at.0])?;
+    Ok(())
+}
+
 /// Takes away what the deliveries about a contact show of it, and ends those that are still to be made; says how many
 /// of which endpoint these were.
 pub(super) fn erase(

@@ -121,6 +121,11 @@ impl Unit {
             }
         }
         self.dirty[place] = true;
+        if matches!(event, EndpointEvent::Enabled(_)) {
+            self.flush(connection)?;
+            store::make_due(connection, endpoint, fact.record.recorded_at)?;
+            self.touch(place, fact.position());
+        }
         if matches!(event, EndpointEvent::Deleted(_)) {
             self.flush(connection)?;
             let discarded = store::discard_pending(connection, endpoint, fact.record.recorded_at)?;

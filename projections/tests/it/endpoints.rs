@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 
-use mainspring_projections::{FirstAttempts, ReadModels};
+use mainspring_projections::{DeliveryFilter, FirstAttempts, Order, ReadModels};
 use mainspring_schemas::{
     DeliveryId, EndpointId, StreamName, Timestamp,
-    event::{EndpointEvent, delivery::AttemptResult, endpoint::EndpointDeleted},
+    event::{
+        EndpointEvent,
+        delivery::AttemptResult,
+        endpoint::{EndpointDeleted, EndpointDisabled, EndpointEnabled},
+    },
 };
 use uuid::Uuid;
 
@@ -76,6 +80,41 @@ fn ob_88_what_is_held_comes_oldest_first_whatever_its_attempts() {
     };
     assert_eq!(held(100), [order[0], order[1], order[3], order[4], order[5]]);
     assert_eq!(held(2), order[..2]);
+}
+
+#[test]
+fn ob_152_enabling_makes_what_waited_for_a_retry_due() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut history = History::default();
+    let endpoint = history.add_endpoint(&["*"], false);
+    let other = history.add_endpoint(&["*"], false);
+    history.create(1);
+    (0..2).for_each(|_| history.announce(0, 0));
+    let far = Timestamp(i64::MAX - 1);
+    for delivery in history.order.clone() {
+        history.outcome(delivery, AttemptResult::Retry { next_at: far }, false);
+    }
+    let log = MemoryLog::of(&history.records);
+    let models = follow(dir.path(), &log);
+    let next = |models: &ReadModels, endpoint| {
+        let filter = DeliveryFilter { endpoint: Some(endpoint), ..DeliveryFilter::default() };
+        let listed = models.deliveries(&filter, Order::Ascending, None, 10).unwrap();
+        listed.iter().map(|delivery| delivery.next_attempt_at).collect::<Vec<_>>()
+    };
+    assert_eq!(next(&models, endpoint), [Some(far); 2]);
+    drop(models);
+    let from = history.records.len();
+    let disabled = EndpointDisabled { at: history.now(), reason: "failing".to_owned() };
+    for event in
+        [EndpointEvent::Disabled(disabled), EndpointEvent::Enabled(EndpointEnabled { at: history.now() })]
+    {
+        history.append(StreamName::endpoint(endpoint), event.encode().unwrap());
+    }
+    let enabled_at = history.records.last().unwrap().recorded_at;
+    log.push(&history.records[from..]);
+    let models = follow(dir.path(), &log);
+    assert_eq!(next(&models, endpoint), [Some(enabled_at); 2]);
+    assert_eq!(next(&models, other), [Some(far); 2]);
 }
 
 #[test]
