@@ -14,7 +14,7 @@ use crate::{
     destination::{Outgoing, Transformed},
     exchange::Response,
     headers,
-    outcome::{Answer, Circumstances, Outcome, judge},
+    outcome::{Answer, Circumstances, Health, Outcome, judge},
     ports::{DisableReason, Endpoint, QueuedDelivery},
     settings::Settings,
     signature,
@@ -72,7 +72,7 @@ pub(super) async fn make(
     };
     let at = ports.clock.now();
     let test = delivery.event_type == WEBHOOK_TEST;
-    let outcome = judge(
+    let mut outcome = judge(
         &answer,
         Circumstances {
             attempts_before: delivery.schedule_attempts,
@@ -83,6 +83,11 @@ pub(super) async fn make(
             unit: ports.random.unit(),
         },
     );
+    let goes_elsewhere = |now: Arc<Endpoint>| now.settings.receiver() != endpoint.settings.receiver();
+    if outcome.health == Health::Gone && ports.endpoints.get(delivery.endpoint).is_some_and(goes_elsewhere) {
+        // It is not who is gone (OB-83).
+        outcome.health = Health::Failure;
+    }
     statistics.attempt_ended(&outcome.result, started.elapsed());
     let attempted = Attempted {
         at,

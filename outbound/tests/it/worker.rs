@@ -145,6 +145,30 @@ async fn os_06_a_410_disables_and_holds_the_rest() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn ob_141_ob_83_a_410_of_an_address_that_was_left_disables_nothing() {
+    let slowly_gone = || (Duration::from_secs(2), status(410));
+    let stage = stage(5, move |sent, _| if sent.url == A { slowly_gone() } else { quick(200) });
+    let endpoint = stage.world.endpoint(A);
+    stage.world.enqueue(endpoint, "contact.created");
+    let _running = stage.start();
+    pass(SECOND).await;
+    assert_eq!(stage.script.sent_to(A).len(), 1);
+    stage.world.change(endpoint, |endpoint| endpoint.settings.url = B.to_owned());
+    pass(SECOND * 2).await;
+    stage.world.enqueue(endpoint, "contact.created");
+    pass(SECOND).await;
+    assert_eq!(stage.script.sent_to(B).len(), 1);
+    assert!(stage.world.disabled.lock().is_empty());
+    // Another change of the endpoint is none of its receiver.
+    stage.world.change(endpoint, |endpoint| endpoint.settings.url = A.to_owned());
+    stage.world.enqueue(endpoint, "contact.created");
+    pass(SECOND).await;
+    stage.world.change(endpoint, |endpoint| endpoint.settings.description = Some("x".to_owned()));
+    pass(SECOND * 2).await;
+    assert_eq!(stage.world.disabled.lock().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn os_08_held_deliveries_continue_after_enabling() {
     let stage = stage(5, |_, _| quick(200));
     let endpoint = stage.world.endpoint(A);

@@ -73,6 +73,11 @@ impl EndpointSettings {
         self.secret_url.as_deref().unwrap_or(&self.url)
     }
 
+    /// Who gets the requests: settings that are equal in this lead to the same receiver.
+    pub fn receiver(&self) -> (&str, &str, Option<&Properties>) {
+        (&self.kind, self.address(), self.config.as_ref())
+    }
+
     /// The settings with an address, of which only the host is shown if it is a credential.
     #[must_use]
     pub fn with_address(self, address: String, is_credential: bool) -> Self {
