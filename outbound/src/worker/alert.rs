@@ -76,16 +76,17 @@ impl Alert {
         body
     }
 
-    /// The request that tells it to `url`; `None` if the endpoint it is about has that very address.
-    pub(super) fn request(
+    /// The request that tells it to `url`; `None` if that is one of the addresses of the endpoint it is about.
+    pub(super) fn request<'a>(
         self,
         endpoint: EndpointId,
-        endpoint_url: Option<&str>,
+        mut addresses: impl Iterator<Item = &'a str>,
         url: &str,
         at: Timestamp,
     ) -> Option<Request> {
         let parsed = |text: &str| Url::parse(text).ok();
-        if endpoint_url.and_then(parsed) == parsed(url) {
+        let asked = parsed(url);
+        if addresses.any(|address| parsed(address) == asked) {
             return None;
         }
         let mut headers = HeaderMap::with_capacity(1);
@@ -118,7 +119,7 @@ mod tests {
     fn ob_153_an_alert_has_ids_only_and_never_goes_to_the_endpoint_it_is_about() {
         let endpoint = EndpointId(Uuid::from_u128(1));
         let alert = Alert::Failing { failures: 5, disables_at: Some(Timestamp(0)) };
-        let to = |of: &str, url: &str| alert.request(endpoint, Some(of), url, Timestamp(0));
+        let to = |of: &str, url: &str| alert.request(endpoint, ["a name", of].into_iter(), url, Timestamp(0));
         let request = to("https://a.example/x", "https://ops.example/x").unwrap();
         let body: Value = serde_json::from_slice(&request.body).unwrap();
         let expected = json!({

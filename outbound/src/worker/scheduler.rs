@@ -249,7 +249,7 @@ impl Scheduler {
         }
         let Some(url) = &self.settings.alert_url else { return };
         let live = self.ports.endpoints.get(endpoint);
-        let its_own = live.as_ref().map(|live| live.settings.url.as_str());
+        let its_own = live.iter().flat_map(|live| live.settings.addresses());
         if let Some(request) = alert.request(endpoint, its_own, &url.0, at) {
             self.work.push(alert::send(self.ports.clone(), request).boxed());
         }

@@ -78,6 +78,12 @@ impl EndpointSettings {
         (&self.kind, self.address(), self.config.as_ref())
     }
 
+    /// Every address that requests may go to: its own, and what its configuration holds.
+    pub fn addresses(&self) -> impl Iterator<Item = &str> {
+        let of_config = self.config.iter().flat_map(Properties::values).filter_map(serde_json::Value::as_str);
+        std::iter::once(self.address()).chain(of_config)
+    }
+
     /// The settings with an address, of which only the host is shown if it is a credential.
     #[must_use]
     pub fn with_address(self, address: String, is_credential: bool) -> Self {
@@ -250,6 +256,7 @@ mod tests {
             assert_eq!((made.url.as_str(), made.address()), (shown, address));
             assert!(!format!("{made:?}").contains("/a/b") || !is_credential);
             assert_eq!(made.without_credentials().address(), shown);
+            assert!(made.addresses().eq([address]));
         }
     }
 
