@@ -554,9 +554,12 @@ fn later_fields() -> Vec<(&'static str, StreamName, DomainEvent, Encoded)> {
         let encoded = event.encode().unwrap();
         ("reactions", StreamName::new("bucket-1"), DomainEvent::Bucket(event), encoded)
     };
-    let concealed =
-        endpoint::EndpointSettings { kind: "slack".into(), ..endpoint::EndpointSettings::default() }
-            .with_address("https://hooks.example.com/x".into(), true);
+    let concealed = endpoint::EndpointSettings {
+        url: "https://hooks.example.com/x".into(),
+        kind: "slack".into(),
+        ..endpoint::EndpointSettings::default()
+    }
+    .concealed(true);
     let concealed_events = [
         EndpointEvent::Created(endpoint::EndpointCreated {
             at: AT,

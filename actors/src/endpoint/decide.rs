@@ -80,24 +80,27 @@ fn unmask_headers(
         .collect()
 }
 
-/// The settings after a partial change; what was shown instead of a credential keeps it (OB-85). `kind` is what is known
-/// of the kind that they have then.
-pub(super) fn merged(
+/// The settings after a partial change; what was shown instead of a credential keeps it (OB-85). `kinds` says what is
+/// known of a kind.
+pub(super) fn merged<'k>(
     old: &EndpointSettings,
     patch: &EndpointPatch,
-    kind: Option<&Description>,
+    kinds: impl Fn(&str) -> Option<&'k Description>,
 ) -> EndpointSettings {
     let patch = patch.clone();
     let old_address = old.address();
     let address = patch.url.map_or_else(|| old_address.to_owned(), |url| unmasked_text(url, old_address));
-    // An address that was a credential stays one, whatever the kind, until another takes its place.
-    let is_credential =
-        kind.is_some_and(|kind| kind.secret_url) || (old.secret_url.is_some() && address == old_address);
     let new_kind = patch.kind.unwrap_or_else(|| old.kind.clone());
+    let hides = |kind: &str| kinds(kind).is_some_and(|kind| kind.secret_url);
+    // An address that was a credential stays one, whatever the kind, until another takes its place.
+    let was_hidden = old.secret_url.is_some() || hides(&old.kind);
+    let is_credential = hides(&new_kind) || (was_hidden && address == old_address);
     // A kind that takes any configuration reads none, and would show credentials of the kind before by their names.
-    let is_read = new_kind == old.kind || kind.is_none_or(|kind| !kind.config.open);
+    let is_read = new_kind == old.kind || kinds(&new_kind).is_none_or(|kind| !kind.config.open);
     let old_config = old.config.as_ref().filter(|_| is_read);
     let settings = EndpointSettings {
+        url: address,
+        secret_url: None,
         description: patch.description.unwrap_or_else(|| old.description.clone()),
         event_types: patch.event_types.map_or_else(|| old.event_types.clone(), distinct),
         kind: new_kind,
@@ -111,9 +114,8 @@ pub(super) fn merged(
             None => old.headers.clone(),
         },
         ordering: patch.ordering.unwrap_or(old.ordering),
-        ..EndpointSettings::default()
     };
-    settings.with_address(address, is_credential)
+    settings.concealed(is_credential)
 }
 
 /// The events that give an endpoint new settings, and disable or enable it; `fresh_secret` is used if that makes a signed
@@ -223,7 +225,7 @@ mod tests {
             config: Some(object(serde_json::json!({"apiKey": "***", "host": "other"}))),
             ..EndpointPatch::default()
         };
-        let new = merged(&old, &patch, None);
+        let new = merged(&old, &patch, |_| None);
         assert_eq!(new.url, "https://a.example/x");
         assert_eq!(new.config, object(serde_json::json!({"apiKey": "secret", "host": "other"})));
     }
@@ -245,14 +247,16 @@ mod tests {
         let object = |value: serde_json::Value| value.as_object().cloned();
         let chat = kind("chat", true, ConfigSchema::default());
         let webhook = kind("webhook", false, ConfigSchema { open: true, ..ConfigSchema::default() });
-        let old = EndpointSettings { kind: "chat".into(), ..state().settings }
-            .with_address("https://a.example/hook".to_owned(), true);
+        let kinds = |kind: &str| [&chat, &webhook].into_iter().find(|known| known.id == kind);
+        // As an older version left it.
+        let unsealed = EndpointSettings { kind: "chat".into(), ..state().settings };
+        let old = unsealed.clone().concealed(true);
         let with_config =
             EndpointSettings { config: object(serde_json::json!({"token": "t"})), ..old.clone() };
         let url = |url: &str| EndpointPatch { url: Some(url.to_owned()), ..EndpointPatch::default() };
         let config = |config| EndpointPatch { config: Some(object(config)), ..EndpointPatch::default() };
         let to = |kind: &str, patch: EndpointPatch| EndpointPatch { kind: Some(kind.to_owned()), ..patch };
-        let (mask, hook) = ("https://a.example/***", "https://a.example/hook");
+        let (mask, hook) = ("https://a.example/***", "https://a.example/x");
         for (stored, patch, shown, address) in [
             (&old, config(serde_json::json!({"username": "x"})), mask, hook),
             (&with_config, config(serde_json::json!(null)), mask, hook),
@@ -260,25 +264,22 @@ mod tests {
             (&old, url("https://b.example/new"), "https://b.example/***", "https://b.example/new"),
             (&old, to("webhook", EndpointPatch::default()), mask, hook),
             (&with_config, to("webhook", url(mask)), mask, hook),
+            (&unsealed, to("webhook", EndpointPatch::default()), mask, hook),
             (
                 &old,
                 to("webhook", url("https://b.example/new")),
                 "https://b.example/new",
                 "https://b.example/new",
             ),
-            (&state().settings, to("chat", EndpointPatch::default()), mask, "https://a.example/x"),
+            (&state().settings, to("chat", EndpointPatch::default()), mask, hook),
         ] {
-            let of_kind = if patch.kind.as_deref() == Some("webhook") { &webhook } else { &chat };
-            let new = merged(stored, &patch, Some(of_kind));
+            let new = merged(stored, &patch, kinds);
             assert_eq!((new.url.as_str(), new.address()), (shown, address));
         }
         // What was configured for one kind is neither kept nor found again where nothing reads it.
-        assert_eq!(
-            merged(&with_config, &to("webhook", EndpointPatch::default()), Some(&webhook)).config,
-            None
-        );
+        assert_eq!(merged(&with_config, &to("webhook", EndpointPatch::default()), kinds).config, None);
         let mask = serde_json::json!({"token": "***"});
-        let kept = merged(&with_config, &to("webhook", config(mask.clone())), Some(&webhook));
+        let kept = merged(&with_config, &to("webhook", config(mask.clone())), kinds);
         assert_eq!(kept.config, object(mask));
     }
 
@@ -295,7 +296,7 @@ mod tests {
             ordering: Some(Ordering::Contact),
             ..EndpointPatch::default()
         };
-        let settings = merged(&state.settings, &patch, None);
+        let settings = merged(&state.settings, &patch, |_| None);
         let (events, _) = change(&state, settings, None, Timestamp(1), String::new);
         let [EndpointEvent::Updated(updated)] = &events[..] else { panic!("{events:?}") };
         assert_eq!(updated.settings.headers, named(&[("x-a", "one"), ("x-c", "three")]));

@@ -320,13 +320,12 @@ impl Endpoints {
         &self,
         id: EndpointId,
         patch: EndpointPatch,
-        kinds: impl FnOnce(&str) -> Option<&'k Description>,
+        kinds: impl Fn(&str) -> Option<&'k Description>,
         accept: impl FnOnce(&EndpointSettings) -> Result<(), R>,
     ) -> Result<Result<(EndpointView, Option<String>), R>, EngineError> {
         let _one_at_a_time = self.writing.lock().await;
         let state = self.known(id)?;
-        let kind = kinds(patch.kind.as_ref().unwrap_or(&state.settings.kind));
-        let settings = decide::merged(&state.settings, &patch, kind);
+        let settings = decide::merged(&state.settings, &patch, kinds);
         if let Err(refusal) = accept(&settings) {
             return Ok(Err(refusal));
         }

@@ -1,7 +1,7 @@
 //! What an endpoint's kind says about its settings: which are refused, and what of them is shown (OB-75, OB-84, OB-200).
 
 use mainspring_schemas::{
-    destination::{Description, MASK, NOTHING_STORED, is_mask, masked},
+    destination::{Description, MASK, NOTHING_STORED, is_mask, masked, masked_address},
     event::endpoint::EndpointSettings,
 };
 use serde_json::Value;
@@ -95,11 +95,19 @@ fn check_events(destination: &Description, settings: &EndpointSettings, issues: 
     }
 }
 
+fn has_secret_url(state: &AppState, kind: &str) -> bool {
+    state.destination(kind).is_some_and(|destination| destination.secret_url)
+}
+
 /// Hides an address that is a credential of the kind (OB-84, OB-86).
 pub(super) fn concealed(state: &AppState, settings: EndpointSettings) -> EndpointSettings {
-    let is_credential = state.destination(&settings.kind).is_some_and(|destination| destination.secret_url);
-    let address = settings.address().to_owned();
-    settings.with_address(address, is_credential)
+    let is_credential = has_secret_url(state, &settings.kind);
+    settings.concealed(is_credential)
+}
+
+/// The address as it is shown; one that is a credential may stand in sight since before such were hidden.
+pub(super) fn shown_url(state: &AppState, settings: &EndpointSettings) -> String {
+    if has_secret_url(state, &settings.kind) { masked_address(&settings.url) } else { settings.url.clone() }
 }
 
 /// The configuration as it is shown, without credentials.

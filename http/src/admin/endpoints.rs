@@ -22,7 +22,7 @@ use mainspring_schemas::{
 use serde_json::{Value, json};
 
 use super::{
-    destinations::{Given, check, concealed, shown_config},
+    destinations::{Given, check, concealed, shown_config, shown_url},
     reading::{ask, uuid},
 };
 use crate::{
@@ -70,7 +70,7 @@ fn shape(state: &AppState, view: &EndpointView, row: Option<&Endpoint>, pending:
     let headers: BTreeMap<&String, &str> = view.settings.headers.keys().map(|name| (name, MASK)).collect();
     json!({
         "id": view.id,
-        "url": view.settings.url,
+        "url": shown_url(state, &view.settings),
         "description": view.settings.description,
         "eventTypes": view.settings.event_types,
         "secretPrefix": view.secret_prefix,

@@ -84,14 +84,14 @@ impl EndpointSettings {
         std::iter::once(self.address()).chain(of_config)
     }
 
-    /// The settings with an address, of which only the host is shown if it is a credential.
+    /// The settings with their address out of sight but for its host, if it is a credential.
     #[must_use]
-    pub fn with_address(self, address: String, is_credential: bool) -> Self {
-        let shown = masked_address(&address);
-        match is_credential && shown != address {
-            true => Self { url: shown, secret_url: Some(address), ..self },
-            false => Self { url: address, secret_url: None, ..self },
+    pub fn concealed(mut self, is_credential: bool) -> Self {
+        let shown = masked_address(&self.url);
+        if is_credential && self.secret_url.is_none() && shown != self.url {
+            self.secret_url = Some(std::mem::replace(&mut self.url, shown));
         }
+        self
     }
 
     /// Settings as they are written today. Until `secret_url` was there, an address that is a credential was moved to
@@ -251,12 +251,16 @@ mod tests {
             ("https://hooks.example/***", true, "https://hooks.example/***"),
             ("https://hooks.example/a/b", false, "https://hooks.example/a/b"),
         ] {
-            let made =
-                settings("https://old.example/", json!(null)).with_address(address.to_owned(), is_credential);
+            let made = settings(address, json!(null)).concealed(is_credential);
             assert_eq!((made.url.as_str(), made.address()), (shown, address));
             assert!(!format!("{made:?}").contains("/a/b") || !is_credential);
             assert_eq!(made.without_credentials().address(), shown);
             assert!(made.addresses().eq([address]));
+            assert_eq!(
+                made.clone().concealed(true).concealed(false),
+                made.concealed(true),
+                "once hidden it stays so"
+            );
         }
     }
 
@@ -278,7 +282,7 @@ mod tests {
             ),
             (settings("https://own.example/x", json!(null)), "https://own.example/x", None),
             (
-                settings("", json!({"url": hook})).with_address("https://hooks.example/c".to_owned(), true),
+                settings("https://hooks.example/c", json!({"url": hook})).concealed(true),
                 "https://hooks.example/c",
                 Some(json!({"url": hook})),
             ),
