@@ -61,6 +61,8 @@ pub struct Rule {
     pub activated_at: Timestamp,
     /// The shortest stay before a leave, in milliseconds (BK-92).
     pub min_dwell: i64,
+    /// Since when it is no longer than that.
+    pub min_dwell_since: Timestamp,
     /// The longest stay, in milliseconds (BK-140).
     pub max_dwell: Option<i64>,
     /// Since when there is a longest stay: stays that have no end yet get one as of this instant (BK-142).
@@ -71,6 +73,8 @@ pub struct Rule {
     pub entry_period: Option<i64>,
     /// Whether the clock alone may make a contact join (BK-156).
     pub clock_joins: bool,
+    /// Since when it may.
+    pub clock_joins_since: Timestamp,
     /// A single event leaf's event: back-fill looks only at contacts that ever fired it (BK-186).
     pub floor_event: Option<CompactString>,
     /// The event whose newest occurrence anchors the dwell of back-filled members (BK-187).
@@ -92,6 +96,7 @@ impl Rule {
             activated_position,
             activated_at,
             min_dwell: millis(&definition.min_dwell).unwrap_or(0),
+            min_dwell_since: Timestamp(i64::MIN),
             max_dwell: millis(&definition.max_dwell),
             max_dwell_since: activated_at,
             dwell: definition
@@ -100,6 +105,7 @@ impl Rule {
                 .collect(),
             entry_period: millis(&definition.entry_period),
             clock_joins: definition.reconcile_joins != Some(false),
+            clock_joins_since: Timestamp(i64::MIN),
             floor_event: single_event(&criteria),
             anchor_event: anchor_event(&criteria),
             criteria,

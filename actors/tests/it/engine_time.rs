@@ -10,7 +10,7 @@ use mainspring_schemas::{
 
 use crate::{
     harness::{DAY, HOUR, T0, definitions, line},
-    world::{TestClock, World, event, history, records},
+    world::{Running, TestClock, World, event, history, records},
 };
 
 const DORMANT: &str = "
@@ -241,6 +241,63 @@ async fn sb_64_a_switched_off_bucket_decides_nothing_and_catches_up_silently() {
     world.clock.set(T0 + HOUR);
     assert!(engine.buckets().switch("buyer", true).await.unwrap().enabled);
     assert_eq!(transitions(engine, contact, 1).await, ["1h +buyer #1 backfill silent"]);
+    running.stop().await;
+}
+
+/// Starts with other definitions at an instant and waits for the pass over the contacts.
+async fn redefined(world: &World, at: i64, yaml: &str) -> Running {
+    world.clock.set(at);
+    let running = world.start(Some(definitions(yaml))).await;
+    while running.engine.buckets().is_building() {
+        tokio::task::yield_now().await;
+    }
+    running
+}
+
+#[actix::test]
+async fn bk_92_a_leave_deferred_by_a_longer_shortest_stay_comes_when_that_gets_shorter() {
+    for shorter in ["minDwell: 2h, ", ""] {
+        let mut world = World::new(T0);
+        world.clock = TestClock::by_hand(T0);
+        let bucket = |shortest: &str| {
+            format!("\n  - {{id: b, name: B, enabled: true, {shortest}criteria: {{prop: plan, eq: pro}}}}")
+        };
+        let running = redefined(&world, T0, &bucket("minDwell: 10h, ")).await;
+        let plan = |plan: &str| {
+            let mut call = event("u1", "any");
+            call.contact_properties.insert("plan".into(), plan.into());
+            call
+        };
+        let contact = running.engine.ingest(plan("pro")).await.unwrap().contact_id;
+        world.clock.set(T0 + HOUR);
+        running.engine.ingest(plan("free")).await.unwrap();
+        world.clock.set(T0 + 4 * HOUR);
+        running.engine.ingest(event("u1", "any")).await.unwrap();
+        running.stop().await;
+        let running = redefined(&world, T0 + 5 * HOUR, &bucket(shorter)).await;
+        let expected = ["0h +b #1 event", "5h -b #1 reconcile criteria"];
+        assert_eq!(lines(&running.engine, contact).await, expected);
+        running.stop().await;
+    }
+}
+
+#[actix::test]
+async fn bk_22_whoever_is_quiet_joins_by_the_clock_once_it_may() {
+    let mut world = World::new(T0);
+    world.clock = TestClock::by_hand(T0);
+    let without = DORMANT.replace("criteria", "reconcileJoins: false, criteria");
+    let running = redefined(&world, T0, &without).await;
+    let [soon, long_ago] = ["u1", "u2"].map(|key| {
+        let since = if key == "u1" { T0 } else { T0 - 7 * DAY + HOUR };
+        IngestCall { occurred_at: Some(Timestamp(since)), ..event(key, "seen") }
+    });
+    let soon = running.engine.ingest(soon).await.unwrap().contact_id;
+    let long_ago = running.engine.ingest(long_ago).await.unwrap().contact_id;
+    running.stop().await;
+    let running = redefined(&world, T0 + DAY, DORMANT).await;
+    running.engine.advance(Timestamp(T0 + 8 * DAY), |_| {}).await.unwrap();
+    assert_eq!(lines(&running.engine, soon).await, ["168h+1ms +dormant #1 reconcile"]);
+    assert_eq!(lines(&running.engine, long_ago).await, ["24h +dormant #1 reconcile"], "not before it may");
     running.stop().await;
 }
 

@@ -290,6 +290,24 @@ impl Person {
         self.rules = rules(definitions, revision, self.now);
     }
 
+    /// One definition changes now, in anything but its criteria, and the pass over the contacts comes by.
+    pub fn change(&mut self, index: usize, definition: BucketDefinition) -> Vec<String> {
+        let (revision, now) = (self.rules.revision + 1, Timestamp(self.now));
+        let mut all = self.rules.rules.clone();
+        let (before, enabled) = (&self.rules.rules[index], definition.enabled);
+        let mut rule = Rule::new(definition.into(), enabled, before.activated_position, before.activated_at);
+        if enabled && !before.enabled {
+            (rule.activated_position, rule.activated_at) = (revision, now);
+        }
+        let shorter = rule.min_dwell < before.min_dwell;
+        rule.min_dwell_since = if shorter { now } else { before.min_dwell_since };
+        let clock_came = rule.clock_joins && !before.clock_joins;
+        rule.clock_joins_since = if clock_came { now } else { before.clock_joins_since };
+        all[index] = rule;
+        self.rules = Rules::new(revision, all);
+        self.meet()
+    }
+
     /// The back-fill reaches the contact.
     pub fn meet(&mut self) -> Vec<String> {
         let decision = self.decide(Command::Meet, false);

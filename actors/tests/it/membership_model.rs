@@ -1,5 +1,6 @@
 //! Random histories against the slow, obvious model.
 
+use mainspring_schemas::definition::BucketDefinition;
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -32,8 +33,56 @@ enum Step {
     Plan { after: i64, plan: Option<&'static str> },
     /// The engine is down for so many minutes, then looks.
     Outage { minutes: i64 },
+    /// After so many minutes: the definition of one of the buckets changes.
+    Change { after: i64, place: usize, change: Change },
     /// The contact is put aside and read again.
     Restart { from_a_snapshot: bool },
+}
+
+/// What changes in a definition.
+#[derive(Clone, Copy, Debug)]
+enum Change {
+    /// It is switched on or off.
+    Switch,
+    /// The shortest stay, in minutes.
+    Shortest(i64),
+    /// Whether the clock may make contacts join.
+    ClockJoins(bool),
+}
+
+impl Change {
+    fn of(self, definition: &BucketDefinition) -> BucketDefinition {
+        let mut changed = definition.clone();
+        match self {
+            Self::Switch => changed.enabled = !changed.enabled,
+            Self::Shortest(minutes) => {
+                changed.min_dwell = Some(serde_json::from_value(json!({ "minutes": minutes })).unwrap());
+            }
+            Self::ClockJoins(may) => changed.reconcile_joins = Some(may),
+        }
+        changed
+    }
+}
+
+/// Steps with changes of definitions among them.
+fn changing_steps() -> impl Strategy<Value = Vec<Step>> {
+    let change = prop_oneof![
+        2 => Just(Change::Switch),
+        2 => (0_i64..300).prop_map(Change::Shortest),
+        2 => any::<bool>().prop_map(Change::ClockJoins),
+    ];
+    let change = (1_i64..300, 0_usize..6, change).prop_map(|(after, place, change)| Step::Change {
+        after,
+        place,
+        change,
+    });
+    let some = prop::collection::vec((any::<prop::sample::Index>(), change), 1..12);
+    (steps(), some).prop_map(|(mut steps, some)| {
+        for (place, change) in some {
+            steps.insert(place.index(steps.len() + 1), change);
+        }
+        steps
+    })
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -83,6 +132,7 @@ fn live(yaml: &str, steps: Vec<Step>, on_the_datas_clock: bool) -> (Vec<String>,
     let mut lines = person.event(T0, "c", json!({}));
     model.event("c", T0);
     let mut now = T0;
+    let mut buckets = definitions(yaml);
     for step in steps {
         match step {
             Step::Event { after, name, dated } => {
@@ -107,6 +157,15 @@ fn live(yaml: &str, steps: Vec<Step>, on_the_datas_clock: bool) -> (Vec<String>,
                 lines.extend(person.late_wake(now));
                 model.wake(now);
             }
+            Step::Change { after, place, change } => {
+                now += after * 60_000;
+                let place = place % buckets.len();
+                buckets[place] = change.of(&buckets[place]);
+                lines.extend(person.pass_until(now));
+                lines.extend(person.change(place, buckets[place].clone()));
+                model.pass_until(now);
+                model.redefine(place, buckets[place].clone());
+            }
             Step::Restart { from_a_snapshot } => person.restart(from_a_snapshot),
         }
     }
@@ -124,6 +183,17 @@ proptest! {
     fn every_transition_equals_the_models(
         picked in prop::collection::vec((0..POOL.len(), 0..SPEAKING.len()), 1..6),
         steps in steps(),
+        on_the_datas_clock in any::<bool>(),
+    ) {
+        let (lines, expected) = live(&set(&picked, &SPEAKING), steps, on_the_datas_clock);
+        prop_assert_eq!(lines, expected);
+    }
+
+    /// BK-22, BK-92, BK-200: the same while definitions change under way.
+    #[test]
+    fn bk_92_bk_22_bk_200_every_transition_equals_the_models_though_definitions_change(
+        picked in prop::collection::vec((0..POOL.len(), 0..1_usize), 1..4),
+        steps in changing_steps(),
         on_the_datas_clock in any::<bool>(),
     ) {
         let (lines, expected) = live(&set(&picked, &SPEAKING), steps, on_the_datas_clock);
