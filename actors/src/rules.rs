@@ -162,32 +162,12 @@ pub struct Rules {
     by_event: HashMap<CompactString, Vec<u32>>,
     by_property: HashMap<CompactString, Vec<u32>>,
     wildcard: Vec<u32>,
-    /// The longest time that one turn of a contact may catch up with, in milliseconds, so that schedules that repeat fire
-    /// no more than [`MOST_FIRES`] times in it; `None` if none repeats.
-    pub longest_gap: Option<i64>,
-}
-
-/// How often schedules that repeat may fire within one turn of a contact.
-pub const MOST_FIRES: usize = 1000;
-
-/// Within a time `t` a schedule of length `d` fires at most `t / d + 1` times.
-fn longest_gap(rules: &[Rule]) -> Option<i64> {
-    let enabled = rules.iter().filter(|rule| rule.enabled);
-    let repeating = enabled.flat_map(|rule| &rule.dwell).filter(|schedule| schedule.pace == Pace::Every);
-    let (mut schedules, mut per_millisecond) = (0, 0.0);
-    for schedule in repeating {
-        schedules += 1;
-        per_millisecond += 1.0 / schedule.length.max(1) as f64;
-    }
-    let fires = MOST_FIRES.saturating_sub(schedules).max(1) as f64;
-    (schedules > 0).then(|| ((fires / per_millisecond) as i64).max(1))
 }
 
 impl Rules {
     /// Indexes the rules for candidate narrowing (BK-40).
     pub fn new(revision: Position, rules: Vec<Rule>) -> Self {
-        let longest_gap = longest_gap(&rules);
-        let mut set = Self { revision, rules, longest_gap, ..Self::default() };
+        let mut set = Self { revision, rules, ..Self::default() };
         for (index, rule) in (0_u32..).zip(&set.rules) {
             if !rule.enabled {
                 continue;

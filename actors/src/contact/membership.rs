@@ -138,10 +138,14 @@ impl Progress<'_> {
 
     /// Decides what fell due by the clock up to now, each at its due instant, soonest first. Unless time flowed without
     /// a gap, joins may be held back for [`Progress::candidates`], and dwells are left for
-    /// [`Progress::overdue_dwells`] (BK-155).
+    /// [`Progress::overdue_dwells`] (BK-155). A turn that got long ends instead, see [`Progress::cut`].
     pub(super) fn settle(&mut self, joins: bool) {
         let subject = (!self.turn.continuous).then_some(Subject::Membership);
         while let Some(look) = self.state.agenda.take_due(self.turn.now, subject) {
+            if self.is_long() && look.at > self.reached {
+                self.state.agenda.plan(look.rule, &look.bucket, look.subject, Some(look.at));
+                return self.cut();
+            }
             let Some(rule) = self.turn.rules.rule(look.rule) else { continue };
             let stays = self.state.stay(rule.bucket()).is_some();
             if !stays && look.subject == Subject::Membership && !joins {
@@ -158,12 +162,34 @@ impl Progress<'_> {
         }
     }
 
+    fn is_long(&self) -> bool {
+        self.events.len() >= self.turn.policy.records_per_turn
+    }
+
+    /// Ends the turn where it is. Up to the newest decision all is decided, so that the next turn goes on as this one
+    /// would. Only joins that were held back for a call are decided now: they fell due before that.
+    fn cut(&mut self) {
+        self.is_cut = true;
+        for (index, due) in std::mem::take(&mut self.overdue_joins) {
+            let Some(rule) = self.turn.rules.rule(index) else { continue };
+            self.clock_join(rule, due, self.reached.max(due));
+            self.replan(index, self.reached.max(due));
+            self.cascade();
+        }
+    }
+
     /// Decides everything that the clock asks for up to now.
     pub(super) fn catch_up(&mut self) {
         loop {
             self.settle(true);
+            if self.is_cut {
+                return;
+            }
             if !self.overdue_dwells() {
                 break;
+            }
+            if self.is_long() && self.reached < self.turn.now {
+                return self.cut();
             }
         }
         // Also without a record that says so: what comes next must not go back before a definition that was met.

@@ -1,5 +1,6 @@
 //! Random histories against the slow, obvious model.
 
+use mainspring_actors::contact::Policy;
 use mainspring_schemas::definition::BucketDefinition;
 use proptest::prelude::*;
 use serde_json::json;
@@ -127,7 +128,15 @@ fn set(picked: &[(usize, usize)], reactions: &[&str]) -> String {
 
 /// Lives through the steps and returns what happened, and what the model says should have.
 fn live(yaml: &str, steps: Vec<Step>, on_the_datas_clock: bool) -> (Vec<String>, Vec<String>) {
-    let mut person = Person::new(yaml);
+    live_as(Person::new(yaml), yaml, steps, on_the_datas_clock)
+}
+
+fn live_as(
+    mut person: Person,
+    yaml: &str,
+    steps: Vec<Step>,
+    on_the_datas_clock: bool,
+) -> (Vec<String>, Vec<String>) {
     let mut model = Model::new(definitions(yaml));
     let mut lines = person.event(T0, "c", json!({}));
     model.event("c", T0);
@@ -198,6 +207,26 @@ proptest! {
     ) {
         let (lines, expected) = live(&set(&picked, &SPEAKING), steps, on_the_datas_clock);
         prop_assert_eq!(lines, expected);
+    }
+
+    /// BK-85: turns that are cut, and begun anew from the records, come to what one long turn comes to.
+    #[test]
+    fn bk_85_cut_turns_give_the_same_transitions_as_one_long_turn(
+        picked in prop::collection::vec((0..POOL.len(), 0..SPEAKING.len() + ACTING.len()), 1..5),
+        steps in prop_oneof![steps(), changing_steps()],
+        on_the_datas_clock in any::<bool>(),
+        records_per_turn in 1_usize..6,
+        forgets_between_turns in any::<bool>(),
+    ) {
+        let yaml = set(&picked, &[&SPEAKING[..], &ACTING[..]].concat());
+        let changes = steps.iter().any(|step| matches!(step, Step::Change { .. }));
+        let forgets_between_turns = forgets_between_turns && !changes;
+        let (uncut, _) = live(&yaml, steps.clone(), on_the_datas_clock);
+        let policy = Policy { records_per_turn, ..Policy::default() };
+        let mut person = Person::new(&yaml);
+        (person.policy, person.forgets_between_turns) = (policy, forgets_between_turns);
+        let (cut, _) = live_as(person, &yaml, steps, on_the_datas_clock);
+        prop_assert_eq!(cut, uncut);
     }
 
     /// The same with dwells that change the contact, on an engine that is never down.

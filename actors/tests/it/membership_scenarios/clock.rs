@@ -131,6 +131,18 @@ fn sb_75_a_window_shorter_than_the_shortest_stay() {
 }
 
 #[test]
+fn bk_60_a_stay_expires_when_the_clock_may_end_it_not_when_its_criteria_turn_false() {
+    let hour = "
+  - {id: hour, name: Hour, enabled: true, minDwell: 2h, criteria: {event: e, within: 1h, exists: true}}";
+    let mut person = Person::new(hour);
+    person.event(T0, "e", json!({}));
+    let expires = |person: &Person| person.state.view().stays[0].expires_at.map(|at| at.0 - T0);
+    assert_eq!(expires(&person), Some(2 * HOUR));
+    person.event(T0 + HOUR + HOUR / 2, "e", json!({}));
+    assert_eq!(expires(&person), Some(2 * HOUR + HOUR / 2 + 1), "the criteria hold for longer");
+}
+
+#[test]
 fn sb_76_joins_by_the_clock_can_be_switched_off() {
     let f7 = F7.replace("enabled: true", "enabled: true, reconcileJoins: false");
     let mut person = Person::new(&f7);
