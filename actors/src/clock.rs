@@ -1,6 +1,9 @@
 //! Where the engine's time comes from.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::{
+    sync::atomic::{AtomicI64, Ordering},
+    time::Duration,
+};
 
 use mainspring_schemas::Timestamp;
 
@@ -11,6 +14,21 @@ pub trait Clock: Send + Sync + 'static {
 
     /// Whether time passes by itself, so that timers must be waited for; otherwise somebody advances it.
     fn is_live(&self) -> bool;
+}
+
+/// How soon it is noticed that a clock jumped, or that the machine slept.
+pub(crate) const TICK: Duration = Duration::from_secs(1);
+
+/// Waits until so much time has passed, on the machine's timer or on the clock: a clock that jumps takes the wait along
+/// (BK-151).
+pub(crate) async fn pass(clock: &dyn Clock, time: Duration) {
+    let until = clock.now().plus(i64::try_from(time.as_millis()).unwrap_or(i64::MAX));
+    let mut left = time;
+    while !left.is_zero() && clock.now() < until {
+        let step = left.min(TICK);
+        tokio::time::sleep(step).await;
+        left -= step;
+    }
 }
 
 /// The machine's clock; a step backwards is waited out instead of shown (LV-15).

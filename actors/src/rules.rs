@@ -61,6 +61,8 @@ pub struct Rule {
     pub activated_at: Timestamp,
     /// The shortest stay before a leave, in milliseconds (BK-92).
     pub min_dwell: i64,
+    /// Since when it is no longer than that.
+    pub min_dwell_since: Timestamp,
     /// The longest stay, in milliseconds (BK-140).
     pub max_dwell: Option<i64>,
     /// Since when there is a longest stay: stays that have no end yet get one as of this instant (BK-142).
@@ -71,6 +73,8 @@ pub struct Rule {
     pub entry_period: Option<i64>,
     /// Whether the clock alone may make a contact join (BK-156).
     pub clock_joins: bool,
+    /// Since when it may.
+    pub clock_joins_since: Timestamp,
     /// A single event leaf's event: back-fill looks only at contacts that ever fired it (BK-186).
     pub floor_event: Option<CompactString>,
     /// The event whose newest occurrence anchors the dwell of back-filled members (BK-187).
@@ -92,6 +96,7 @@ impl Rule {
             activated_position,
             activated_at,
             min_dwell: millis(&definition.min_dwell).unwrap_or(0),
+            min_dwell_since: Timestamp(i64::MIN),
             max_dwell: millis(&definition.max_dwell),
             max_dwell_since: activated_at,
             dwell: definition
@@ -100,6 +105,7 @@ impl Rule {
                 .collect(),
             entry_period: millis(&definition.entry_period),
             clock_joins: definition.reconcile_joins != Some(false),
+            clock_joins_since: Timestamp(i64::MIN),
             floor_event: single_event(&criteria),
             anchor_event: anchor_event(&criteria),
             criteria,
@@ -156,32 +162,12 @@ pub struct Rules {
     by_event: HashMap<CompactString, Vec<u32>>,
     by_property: HashMap<CompactString, Vec<u32>>,
     wildcard: Vec<u32>,
-    /// The longest time that one turn of a contact may catch up with, in milliseconds, so that schedules that repeat fire
-    /// no more than [`MOST_FIRES`] times in it; `None` if none repeats.
-    pub longest_gap: Option<i64>,
-}
-
-/// How often schedules that repeat may fire within one turn of a contact.
-pub const MOST_FIRES: usize = 1000;
-
-/// Within a time `t` a schedule of length `d` fires at most `t / d + 1` times.
-fn longest_gap(rules: &[Rule]) -> Option<i64> {
-    let enabled = rules.iter().filter(|rule| rule.enabled);
-    let repeating = enabled.flat_map(|rule| &rule.dwell).filter(|schedule| schedule.pace == Pace::Every);
-    let (mut schedules, mut per_millisecond) = (0, 0.0);
-    for schedule in repeating {
-        schedules += 1;
-        per_millisecond += 1.0 / schedule.length.max(1) as f64;
-    }
-    let fires = MOST_FIRES.saturating_sub(schedules).max(1) as f64;
-    (schedules > 0).then(|| ((fires / per_millisecond) as i64).max(1))
 }
 
 impl Rules {
     /// Indexes the rules for candidate narrowing (BK-40).
     pub fn new(revision: Position, rules: Vec<Rule>) -> Self {
-        let longest_gap = longest_gap(&rules);
-        let mut set = Self { revision, rules, longest_gap, ..Self::default() };
+        let mut set = Self { revision, rules, ..Self::default() };
         for (index, rule) in (0_u32..).zip(&set.rules) {
             if !rule.enabled {
                 continue;

@@ -12,7 +12,7 @@ use mainspring_schemas::{
     event::{BucketEvent, bucket::CatchUpPlanned},
 };
 
-use super::service::Due;
+use super::{fill::unless_unreadable, service::Due};
 use crate::{
     api::EngineError,
     contact::{Command, Waiting},
@@ -68,10 +68,10 @@ pub(super) async fn give_turns(
             let (decide, answer) = Decide::of(contact, Command::CatchUp(given.clone()));
             (Verb::Decide(Box::new(decide)), answer)
         };
-        answers.push(core.send_patiently(catch_up).await?);
+        answers.push((contact, core.send_patiently(catch_up).await?));
     }
-    for answer in answers {
-        Core::answer(answer).await?;
+    for (contact, answer) in answers {
+        unless_unreadable(contact, Core::answer(answer).await)?;
     }
     Ok(())
 }

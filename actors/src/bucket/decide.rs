@@ -9,17 +9,20 @@ use mainspring_schemas::{
     },
 };
 
-use super::state::BucketState;
+use super::state::{BucketState, lets_the_clock_join, shortens_stays};
 
-/// Whether members must be looked at again because clocks came that they do not know: a dwell schedule, or another pace
-/// of catching up with one (BK-138), or a longest stay where there was none (BK-142).
+/// Whether contacts must be looked at again because clocks came that they do not know: a dwell schedule, or another pace
+/// of catching up with one (BK-138), a longest stay where there was none (BK-142), a shorter shortest stay (BK-92), or
+/// joins by the clock (BK-22).
 fn adds_clocks(state: &BucketState, definition: &BucketDefinition) -> bool {
     let Some(before) = &state.definition else { return false };
     let is_new = |label| before.schedules().all(|known| known.label() != label);
     let schedule_came = definition.schedules().any(|schedule| is_new(schedule.label()));
     let paced_otherwise = before.dwell_catch_up_per_minute != definition.dwell_catch_up_per_minute
         && definition.schedules().next().is_some();
-    schedule_came || paced_otherwise || (before.max_dwell.is_none() && definition.max_dwell.is_some())
+    let longest_came = before.max_dwell.is_none() && definition.max_dwell.is_some();
+    let others_end = longest_came || shortens_stays(before, definition);
+    schedule_came || paced_otherwise || others_end || lets_the_clock_join(before, definition)
 }
 
 /// The event that brings `state` to what the files say; `None` if it is there already.
@@ -191,6 +194,30 @@ mod tests {
         let change = define(&state, Timestamp(10), Some(&dwelling(2)));
         step(&mut state, change);
         assert_eq!(since(&state), [10], "a schedule that comes back is a new one");
+    }
+
+    #[test]
+    fn bk_22_bk_92_what_the_clock_may_do_earlier_asks_for_a_pass() {
+        let mut state = BucketState::default();
+        let steps = [
+            (json!({"minDwell": {"hours": 2}}), false),
+            (json!({"minDwell": {"hours": 3}}), false),
+            (json!({"minDwell": {"hours": 1}, "reconcileJoins": false}), true),
+            (json!({"reconcileJoins": false}), true),
+            (json!({"reconcileJoins": true}), true),
+            (json!({}), false),
+        ];
+        for (at, (more, asks)) in (1_i64..).zip(steps) {
+            let change = define(&state, Timestamp(at), Some(&with(more.clone())));
+            step(&mut state, change);
+            let due = state.pass_due().map(|(purpose, _)| purpose);
+            assert_eq!(due == Some(Purpose::Clocks), asks, "{more}");
+            if due.is_some() {
+                pass(&mut state, at);
+            }
+        }
+        let rule = state.rule().unwrap();
+        assert_eq!((rule.min_dwell_since, rule.clock_joins_since), (Timestamp(4), Timestamp(5)));
     }
 
     #[test]

@@ -2,7 +2,10 @@
 //! once (BK-182..BK-188); a pass of the other purpose has them plan clocks that came without new criteria (BK-135,
 //! BK-138, BK-142). Both are one and the same walk: a contact that is told to look does whatever it has not done yet.
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use mainspring_schemas::{
     BucketId, ContactId, Timestamp,
@@ -18,13 +21,19 @@ use crate::{
     contact::{Command, Outcome, Waiting},
     engine::Core,
     population::PopulationError,
-    shard::{Decide, Verb},
+    shard::{Answer, Decide, Failure, Verb},
 };
 
 /// Contacts decided between two records of progress (BK-185).
 const CHUNK: usize = 500;
 
-/// Why a pass stopped; it goes on where it was at the next start.
+/// How soon a pass that was stopped goes on at first; then ever later.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// How late it goes on at most.
+const LAST_RETRY: Duration = Duration::from_secs(8);
+
+/// Why a pass stopped; it goes on where it was, after a while or at the next start.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FillError {
     #[error(transparent)]
@@ -33,8 +42,23 @@ pub(super) enum FillError {
     Engine(#[from] EngineError),
 }
 
+/// Lets every contact look at the definitions of the given buckets, however often something is in the way (BK-185).
+/// Returns whether it is done, or wanted no more; else the engine stops.
+pub(super) async fn fill_patiently(core: &Arc<Core>, buckets: &[Due]) -> bool {
+    let mut pause = RETRY;
+    while let Err(error) = fill(core, buckets).await {
+        if core.stopping.load(Ordering::Relaxed) {
+            return false;
+        }
+        tracing::error!(%error, "a back-fill stopped; it goes on in a moment");
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LAST_RETRY);
+    }
+    true
+}
+
 /// Lets every contact look at the definitions of the given buckets, in one pass for all of them.
-pub(super) async fn fill(core: &Arc<Core>, buckets: &[Due]) -> Result<(), FillError> {
+async fn fill(core: &Arc<Core>, buckets: &[Due]) -> Result<(), FillError> {
     let newest = buckets.iter().map(|due| due.entry.state.read().revision).max().unwrap_or_default();
     core.population.reached(newest).await?;
     let total = core.population.contacts().await?;
@@ -124,11 +148,27 @@ async fn meet(core: &Core, contacts: &[ContactId]) -> Result<Vec<(ContactId, Vec
     }
     let mut all = Vec::new();
     for (contact, answer) in contacts.iter().zip(answers) {
-        if let Outcome::Looked { waiting } = Core::answer(answer).await?.outcome
+        let looked = unless_unreadable(*contact, Core::answer(answer).await)?;
+        if let Some(Answer { outcome: Outcome::Looked { waiting }, .. }) = looked
             && !waiting.is_empty()
         {
             all.push((*contact, waiting));
         }
     }
     Ok(all)
+}
+
+/// A contact that cannot be read stays so however often it is asked; the others must not wait for it.
+pub(super) fn unless_unreadable<T>(
+    contact: ContactId,
+    answer: Result<T, Failure>,
+) -> Result<Option<T>, EngineError> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(Failure::Unreadable(reason)) => {
+            tracing::error!(%contact, reason, "a back-fill passes a contact by");
+            Ok(None)
+        }
+        Err(failure) => Err(failure.into()),
+    }
 }

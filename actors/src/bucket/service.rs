@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 
 use super::{
     actor::{Bucket, Tell},
-    fill::fill,
+    fill::fill_patiently,
     state::BucketState,
 };
 use crate::{
@@ -59,16 +59,6 @@ pub(super) struct Due {
     pub entry: Entry,
     pub purpose: Purpose,
     pub asked: Position,
-}
-
-impl Due {
-    /// Lets the next pass take this one on.
-    fn give_up(&self) {
-        let mut filling = self.entry.filling.lock();
-        if *filling == Some((self.purpose, self.asked)) {
-            *filling = None;
-        }
-    }
 }
 
 impl Entry {
@@ -196,9 +186,7 @@ impl Registry {
         }
         let registry = Arc::clone(self);
         self.core.resolver.spawn(async move {
-            if let Err(error) = fill(&registry.core, &due).await {
-                tracing::error!(%error, "a back-fill stopped; it goes on at the next change or start");
-                due.iter().for_each(Due::give_up);
+            if !fill_patiently(&registry.core, &due).await {
                 return;
             }
             let _one_at_a_time = registry.changing.lock().await;

@@ -7,6 +7,7 @@ use mainspring_eventlog::Position;
 use mainspring_schemas::{
     ContactId, Timestamp,
     definition::BucketDefinition,
+    duration::DurationSpec,
     event::{
         BucketEvent,
         bucket::{Defined, Purpose},
@@ -43,6 +44,17 @@ impl Asked {
     }
 }
 
+/// Whether the shortest stay is shorter than before (BK-92).
+pub(super) fn shortens_stays(before: &BucketDefinition, now: &BucketDefinition) -> bool {
+    let shortest = |of: &BucketDefinition| of.min_dwell.as_ref().map_or(0, DurationSpec::millis);
+    shortest(now) < shortest(before)
+}
+
+/// Whether the clock may make contacts join that it might not before (BK-22).
+pub(super) fn lets_the_clock_join(before: &BucketDefinition, now: &BucketDefinition) -> bool {
+    before.reconcile_joins == Some(false) && now.reconcile_joins != Some(false)
+}
+
 /// One bucket, as the replay of its stream gives it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct BucketState {
@@ -64,6 +76,10 @@ pub struct BucketState {
     pub schedules: BTreeMap<CompactString, Timestamp>,
     /// Since when there is a longest stay.
     pub max_dwell_since: Option<Timestamp>,
+    /// Since when the shortest stay is no longer than it is.
+    pub min_dwell_since: Option<Timestamp>,
+    /// Since when the clock may make contacts join that it might not before.
+    pub clock_joins_since: Option<Timestamp>,
     /// The newest pass that plans the clocks of members.
     pub replan: Option<Asked>,
     /// The first instant at which no member is to catch up yet (BK-138).
@@ -122,6 +138,8 @@ impl BucketState {
         };
         let mut rule = Rule::new(definition, self.enabled(), position, at);
         rule.max_dwell_since = self.max_dwell_since.unwrap_or(at);
+        rule.min_dwell_since = self.min_dwell_since.unwrap_or(rule.min_dwell_since);
+        rule.clock_joins_since = self.clock_joins_since.unwrap_or(rule.clock_joins_since);
         match self.opened_at {
             None => rule.dwell.clear(),
             Some(opened) => {
@@ -154,9 +172,15 @@ impl BucketState {
                 (label, since)
             })
             .collect();
-        let had = self.definition.as_ref().is_some_and(|before| before.max_dwell.is_some());
-        if !had {
+        let before = self.definition.as_deref();
+        if before.is_none_or(|before| before.max_dwell.is_none()) {
             self.max_dwell_since = Some(defined.at);
+        }
+        if before.is_some_and(|before| shortens_stays(before, &defined.definition)) {
+            self.min_dwell_since = Some(defined.at);
+        }
+        if before.is_some_and(|before| lets_the_clock_join(before, &defined.definition)) {
+            self.clock_joins_since = Some(defined.at);
         }
         self.definition = Some(Arc::new(defined.definition.clone()));
         self.criteria_hash.clone_from(&defined.criteria_hash);

@@ -6,7 +6,7 @@ use mainspring_schemas::{
 };
 
 use super::{
-    command::{Outcome, Taken},
+    command::{Command, Outcome, Taken},
     decide::Progress,
 };
 
@@ -42,8 +42,12 @@ impl Progress<'_> {
     }
 
     /// What happened to the contact outside of it, told by whoever knows (OB-64: the record is the emission).
-    pub(super) fn tell(&mut self, event: &OutboundEvent) -> Outcome {
-        self.announced(event);
+    pub(super) fn tell(&mut self, event: OutboundEvent) -> Outcome {
+        self.pass_time();
+        if self.is_cut {
+            return self.put_off(Command::Tell(Box::new(event)));
+        }
+        self.announced(&event);
         Outcome::Told
     }
 

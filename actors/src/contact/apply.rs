@@ -35,7 +35,9 @@ pub fn apply(state: &mut ContactState, event: &ContactEvent, meta: Meta) {
     state.id = Some(meta.contact);
     state.version = Some(meta.version);
     state.definitions = state.definitions.max(meta.definitions);
-    state.settled = state.settled.max(meta.recorded_at);
+    // Who must be looked at earlier was not decided up to now: the turn did not get through.
+    let settled = meta.wake_at.map_or(meta.recorded_at, |wake| meta.recorded_at.min(wake.plus(-1)));
+    state.settled = state.settled.max(settled);
     state.recorded_wake = meta.wake_at;
     match event {
         ContactEvent::Created(created) => {

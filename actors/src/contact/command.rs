@@ -49,6 +49,9 @@ pub struct Policy {
     pub announce_all: bool,
     /// Whether an analytics provider is told of merges and of membership that is mirrored (AA-10, BK-117).
     pub analytics: bool,
+    /// After so many records a turn that catches up with the clock ends, and the next one goes on: an append must not
+    /// grow without bound, whatever fell due.
+    pub records_per_turn: usize,
     /// For how long a deletion can be undone, in milliseconds (CT-74); with 0 whoever is deleted is erased at once.
     pub delete_grace: i64,
 }
@@ -69,6 +72,7 @@ impl Default for Policy {
             email_update: EmailUpdate::default(),
             announce_all: false,
             analytics: false,
+            records_per_turn: 1000,
             delete_grace: 30 * 86_400_000,
         }
     }
@@ -238,4 +242,6 @@ pub struct Decision {
     pub left: Vec<BucketId>,
     /// The call, handed back untouched if somebody else must decide it.
     pub unused: Option<Box<Call>>,
+    /// The command, handed back untouched if the turn was spent on what had fallen due: decide it again.
+    pub again: Option<Command>,
 }

@@ -59,6 +59,10 @@ pub(super) struct Progress<'a> {
     pub generation: usize,
     /// Whether a reaction changed properties.
     pub patched: bool,
+    /// Whether the turn ended before everything was decided that had fallen due.
+    pub is_cut: bool,
+    /// What must be decided again, because the turn was spent on what had fallen due.
+    pub again: Option<Command>,
     /// Under which keys analytics knows who is one person now.
     pub former_keys: FormerKeys,
 }
@@ -103,7 +107,7 @@ pub fn decide(
             (progress.look(), None)
         }
         (None, Command::Absorb(taken)) => (progress.absorb_late(*taken), None),
-        (None, Command::Tell(event)) => (progress.tell(&event), None),
+        (None, Command::Tell(event)) => (progress.tell(*event), None),
         (None, Command::Delete) => (progress.delete(), None),
         (None, Command::Erase(erasure)) => (progress.erase(erasure), None),
         (None, Command::Restore(keys)) => (progress.restore_with(&keys), None),
@@ -111,18 +115,19 @@ pub fn decide(
     if progress.turn.policy.analytics && !progress.events.is_empty() {
         progress.tell_analytics();
     }
-    let Progress { state, events, causes, entered, left, .. } = progress;
+    progress.finish();
+    let Progress { state, events, causes, entered, left, again, .. } = progress;
     if !events.is_empty() {
         state.recorded_wake = state.wake_at();
     }
-    Decision { events, causes, outcome, entered, left, unused }
+    Decision { events, causes, outcome, entered, left, unused, again }
 }
 
 /// The loser's half of a merge.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Half {
-    /// What the survivor needs.
-    pub taken: Taken,
+    /// What the survivor needs; absent if the turn was spent on what had fallen due, so that it must be asked again.
+    pub taken: Option<Taken>,
     /// What belongs into the loser's stream.
     pub events: Vec<(RecordId, ContactEvent)>,
     /// See [`Decision::causes`].
@@ -143,9 +148,12 @@ pub fn take(
     let mut progress = Progress::new(state, turn, ids);
     progress.meet();
     progress.settle(turn.continuous);
-    let (version, state) = (progress.state.version, Box::new(progress.state.clone()));
-    progress.emit(ContactEvent::MergedInto(MergedInto { at: turn.now, survivor }));
-    let taken = Taken { contact: turn.contact, version, state };
+    let taken = (!progress.is_cut).then(|| {
+        let (version, state) = (progress.state.version, Box::new(progress.state.clone()));
+        progress.emit(ContactEvent::MergedInto(MergedInto { at: turn.now, survivor }));
+        Taken { contact: turn.contact, version, state }
+    });
+    progress.finish();
     Some(Half { taken, events: progress.events, causes: progress.causes })
 }
 
@@ -170,6 +178,8 @@ impl<'a> Progress<'a> {
             touched: BTreeMap::new(),
             generation: 0,
             patched: false,
+            is_cut: false,
+            again: None,
             former_keys: FormerKeys::default(),
         }
     }
@@ -191,6 +201,20 @@ impl Progress<'_> {
         self.causes.extend(self.cause.map(|cause| (id, cause)));
         self.events.push((id, event));
         id
+    }
+
+    /// Says up to when all is decided.
+    fn finish(&mut self) {
+        self.state.unfinished = self.is_cut;
+        if self.is_cut {
+            self.state.settled = self.reached;
+        }
+    }
+
+    /// The turn is spent on what had fallen due; the command comes next.
+    pub(super) fn put_off(&mut self, command: Command) -> Outcome {
+        self.again = Some(command);
+        Outcome::Looked { waiting: Vec::new() }
     }
 
     fn call(&mut self, call: Call) -> Outcome {
@@ -216,6 +240,9 @@ impl Progress<'_> {
         } else {
             self.meet();
             self.settle(self.turn.continuous);
+            if self.is_cut {
+                return self.put_off(Command::Call(Box::new(call)));
+            }
         }
         let observable_before = self.events.len();
         let merged = !call.losers.is_empty();
@@ -314,12 +341,17 @@ impl Progress<'_> {
         }))
     }
 
-    fn look(&mut self) -> Outcome {
+    /// Decides everything that fell due up to now, without a caller.
+    pub(super) fn pass_time(&mut self) {
         self.meet();
         self.catch_up();
         if self.patched && self.turn.policy.announce_all {
             self.announce(OutboundEvent::ContactUpdated);
         }
+    }
+
+    fn look(&mut self) -> Outcome {
+        self.pass_time();
         if self.events.is_empty() && self.state.wake_at() != self.state.recorded_wake {
             self.emit(ContactEvent::Looked(Looked { at: self.turn.now }));
         }
@@ -369,7 +401,7 @@ mod tests {
         let turn =
             Turn { contact: loser, rules: &rules, policy: &policy, now: Timestamp(0), continuous: false };
         let mut take = |survivor| take(&mut state, turn, survivor, &mut || RecordId(Uuid::nil()));
-        let Half { taken, .. } = take(first).unwrap();
+        let taken = take(first).unwrap().taken.unwrap();
         assert_eq!((taken.contact, taken.version), (loser, Some(4)));
         assert!(take(second).is_none() && take(first).is_none(), "its history would be counted twice");
     }

@@ -20,9 +20,9 @@ use super::{
     command::Waiting,
     decide::Progress,
     reaction::{Occasion, Transition},
-    state::{ContactState, Fate, Stay},
+    state::Stay,
 };
-use crate::rules::{CatchUp, DwellSchedule, Rule, Rules};
+use crate::rules::{CatchUp, DwellSchedule, Rule};
 
 /// A fire of a schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,22 +84,6 @@ fn due(schedule: &DwellSchedule, stay: &Stay, now: Timestamp) -> Option<Fire> {
         Pace::Every => u64::try_from(now.since(stay.dwell_clock()) / schedule.length).ok()?,
     };
     Some(Fire { at: passed(schedule, stay, ordinal)?.max(floor(schedule, stay)), ordinal })
-}
-
-/// Where a turn at `now` must be preceded by another one, on the data's own clock: a short schedule may have fallen due
-/// thousands of times since the contact was decided last, and one append must not grow without bound.
-pub fn stop_before(state: &ContactState, rules: &Rules, now: Timestamp) -> Option<Timestamp> {
-    let gap = rules.longest_gap.filter(|_| state.fate == Fate::Live)?;
-    let from = if state.agenda_revision == Some(rules.revision) {
-        // Nothing happens before the next look.
-        state.agenda.first()?.max(state.settled)
-    } else {
-        // Definitions that it has not met are met at their activation at the earliest.
-        let unmet = rules.rules.iter().filter(|rule| rule.activated_position > state.definitions);
-        unmet.map(|rule| rule.activated_at).max().unwrap_or_default().max(state.settled)
-    };
-    let stop = from.plus(gap);
-    (stop < now).then_some(stop)
 }
 
 /// When a stay dwells next by any schedule of its bucket.

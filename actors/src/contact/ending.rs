@@ -8,7 +8,7 @@ use mainspring_schemas::{
 };
 
 use super::{
-    command::{Erasure, Outcome},
+    command::{Command, Erasure, Outcome},
     decide::Progress,
     state::{ContactState, Fate, HeldKey},
 };
@@ -18,6 +18,9 @@ impl Progress<'_> {
     pub(super) fn delete(&mut self) -> Outcome {
         self.meet();
         self.settle(self.turn.continuous);
+        if self.is_cut {
+            return self.put_off(Command::Delete);
+        }
         self.end_all_stays();
         let contact = self.state.public();
         self.announced(&OutboundEvent::ContactDeleted(ContactDeleted {

@@ -12,7 +12,7 @@ use super::{
     agenda::{Look, Subject},
     decide::Progress,
     reaction::{Occasion, Transition},
-    state::{ContactState, Standing},
+    state::{ContactState, Standing, Stay},
 };
 use crate::rules::{Rule, Rules};
 
@@ -29,15 +29,38 @@ pub(super) fn announces(rule: &Rule, standing: Option<&Standing>, at: Timestamp)
     }
 }
 
-/// The next instant at which the clock alone can change this contact's standing with the bucket, after `from`.
+/// Since when a stay may end by its criteria (BK-92). A shortest stay that was longer counts until the definition that
+/// made it shorter.
+fn floor(rule: &Rule, stay: &Stay) -> Timestamp {
+    stay.entered_at.plus(rule.min_dwell).max(rule.min_dwell_since)
+}
+
+/// The next instant at which the clock alone can change this contact's standing with the bucket, after `from`. A stay
+/// that outlived its criteria and may end is looked at now.
 pub(crate) fn next_look(rule: &Rule, state: &ContactState, from: Timestamp) -> Option<Timestamp> {
-    let stay = state.stay(rule.bucket());
-    let by_criteria =
-        if stay.is_some() || rule.clock_joins { next_change(&rule.criteria, state, from) } else { None };
-    let Some(stay) = stay else { return by_criteria };
-    let deferred = stay.entered_at.plus(rule.min_dwell);
-    let deferral = (deferred > from && !evaluate(&rule.criteria, state, from)).then_some(deferred);
-    [by_criteria, stay.max_dwell_at, deferral].into_iter().flatten().min()
+    let Some(stay) = state.stay(rule.bucket()) else { return next_join(rule, state, from) };
+    let floor = floor(rule, stay);
+    let by_criteria = if evaluate(&rule.criteria, state, from) {
+        next_change(&rule.criteria, state, from).map(|at| at.max(floor))
+    } else {
+        Some(floor.max(from))
+    };
+    [by_criteria, stay.max_dwell_at].into_iter().flatten().min()
+}
+
+/// When the clock may make a contact join next, after `from`. Who came to match while it might not is looked at once it
+/// may, if the clock had changed anything by then (BK-22, BK-157).
+fn next_join(rule: &Rule, state: &ContactState, from: Timestamp) -> Option<Timestamp> {
+    let since = rule.clock_joins_since;
+    if !rule.clock_joins {
+        return None;
+    }
+    let first = |from| next_change(&rule.criteria, state, from);
+    let by_then = || first(Timestamp(i64::MIN)).is_some_and(|at| at <= since);
+    if from < since && by_then() && evaluate(&rule.criteria, state, since) {
+        return Some(since);
+    }
+    first(from.max(since))
 }
 
 /// Plans the looks of a copy of a contact that was read and not decided since, so that it can tell its deadlines.
@@ -81,13 +104,14 @@ impl Progress<'_> {
             if !rule.enabled {
                 continue;
             }
-            let unmet = rule.activated_position > met && self.state.created_at <= rule.activated_at;
-            if unmet {
-                self.backfill(rule);
+            // What the clock changed since the last decision is settled next, each at its own instant.
+            let mut from = settled;
+            if rule.activated_position > met {
+                // Decided once more by the rules before, it is known only as it was then.
+                from = settled.max(rule.activated_at);
+                self.backfill(rule, from);
             }
             self.stamp_deadline(rule);
-            // What the clock changed since the last decision is settled next, each at its own instant.
-            let from = if unmet { rule.activated_at } else { settled };
             self.replan(index, from);
         }
         self.state.definitions = self.state.definitions.max(rules.revision);
@@ -95,15 +119,18 @@ impl Progress<'_> {
     }
 
     /// Decides one bucket as of the activation of its definition (BK-182, BK-184, BK-186).
-    fn backfill(&mut self, rule: &Rule) {
-        let at = rule.activated_at;
+    fn backfill(&mut self, rule: &Rule, at: Timestamp) {
         let ever_fired =
             rule.floor_event.as_ref().is_none_or(|event| !self.state.occurrences.of(event).is_empty());
         let holds = ever_fired && evaluate(&rule.criteria, self.state, at);
         match self.state.stay(rule.bucket()) {
             None if holds => self.join(rule, TransitionSource::Backfill, at, false),
-            Some(stay) if !holds && at.since(stay.entered_at) >= rule.min_dwell => {
+            Some(stay) if !holds && at >= floor(rule, stay) => {
                 self.leave(rule, TransitionSource::Backfill, LeaveReason::Criteria, at);
+            }
+            // It may have ended while the bucket was off, and decided nothing (BK-201).
+            Some(stay) if stay.max_dwell_at.is_some_and(|end| end <= at) => {
+                self.leave(rule, TransitionSource::Reconcile, LeaveReason::MaxDwell, at);
             }
             _ => {}
         }
@@ -111,10 +138,14 @@ impl Progress<'_> {
 
     /// Decides what fell due by the clock up to now, each at its due instant, soonest first. Unless time flowed without
     /// a gap, joins may be held back for [`Progress::candidates`], and dwells are left for
-    /// [`Progress::overdue_dwells`] (BK-155).
+    /// [`Progress::overdue_dwells`] (BK-155). A turn that got long ends instead, see [`Progress::cut`].
     pub(super) fn settle(&mut self, joins: bool) {
         let subject = (!self.turn.continuous).then_some(Subject::Membership);
         while let Some(look) = self.state.agenda.take_due(self.turn.now, subject) {
+            if self.is_long() && look.at > self.reached {
+                self.state.agenda.plan(look.rule, &look.bucket, look.subject, Some(look.at));
+                return self.cut();
+            }
             let Some(rule) = self.turn.rules.rule(look.rule) else { continue };
             let stays = self.state.stay(rule.bucket()).is_some();
             if !stays && look.subject == Subject::Membership && !joins {
@@ -131,23 +162,45 @@ impl Progress<'_> {
         }
     }
 
+    fn is_long(&self) -> bool {
+        self.events.len() >= self.turn.policy.records_per_turn
+    }
+
+    /// Ends the turn where it is. Up to the newest decision all is decided, so that the next turn goes on as this one
+    /// would. Only joins that were held back for a call are decided now: they fell due before that.
+    fn cut(&mut self) {
+        self.is_cut = true;
+        for (index, due) in std::mem::take(&mut self.overdue_joins) {
+            let Some(rule) = self.turn.rules.rule(index) else { continue };
+            self.clock_join(rule, due, self.reached.max(due));
+            self.replan(index, self.reached.max(due));
+            self.cascade();
+        }
+    }
+
     /// Decides everything that the clock asks for up to now.
     pub(super) fn catch_up(&mut self) {
         loop {
             self.settle(true);
-            if !self.overdue_dwells() {
+            if self.is_cut {
                 return;
             }
+            if !self.overdue_dwells() {
+                break;
+            }
+            if self.is_long() && self.reached < self.turn.now {
+                return self.cut();
+            }
         }
+        // Also without a record that says so: what comes next must not go back before a definition that was met.
+        self.state.settled = self.state.settled.max(self.turn.now);
     }
 
     fn clock_leave(&mut self, rule: &Rule, look: &Look) {
         let Some(stay) = self.state.stay(rule.bucket()) else { return };
         if stay.max_dwell_at.is_some_and(|end| end <= look.at) {
             self.leave(rule, TransitionSource::Reconcile, LeaveReason::MaxDwell, look.at);
-        } else if look.at.since(stay.entered_at) >= rule.min_dwell
-            && !evaluate(&rule.criteria, self.state, look.at)
-        {
+        } else if look.at >= floor(rule, stay) && !evaluate(&rule.criteria, self.state, look.at) {
             self.leave(rule, TransitionSource::Reconcile, LeaveReason::Criteria, look.at);
         }
     }
@@ -198,7 +251,7 @@ impl Progress<'_> {
         let holds = evaluate(&rule.criteria, self.state, at);
         match self.state.stay(rule.bucket()) {
             None if holds => self.join(rule, TransitionSource::Event, at, true),
-            Some(stay) if !holds && at.since(stay.entered_at) >= rule.min_dwell => {
+            Some(stay) if !holds && at >= floor(rule, stay) => {
                 self.leave(rule, TransitionSource::Event, LeaveReason::Criteria, at);
             }
             _ => {}

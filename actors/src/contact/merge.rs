@@ -11,7 +11,7 @@ use mainspring_schemas::{
 };
 
 use super::{
-    command::{Call, Outcome, Taken},
+    command::{Call, Command, Outcome, Taken},
     decide::Progress,
     state::ContactState,
 };
@@ -119,6 +119,9 @@ impl Progress<'_> {
         }
         self.meet();
         self.settle(self.turn.continuous);
+        if self.is_cut {
+            return self.put_off(Command::Absorb(Box::new(taken)));
+        }
         let call = Call::of_nobody(vec![taken]);
         let mut touched = Vec::new();
         self.absorb(&call, &mut touched);

@@ -29,7 +29,6 @@ mod used_keys;
 pub use apply::{Meta, apply};
 pub use command::{Call, Command, Decision, EmailUpdate, Erasure, NewEvent, Outcome, Policy, Taken, Waiting};
 pub use decide::{Half, Turn, decide, take};
-pub use dwell::stop_before;
 pub(crate) use membership::{next_look, plan_looks};
 pub use occurrences::Occurrences;
 pub use replay::{Moment, Replay};

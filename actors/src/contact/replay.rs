@@ -141,8 +141,9 @@ impl Replay {
         now: Timestamp,
         work: impl FnOnce(&mut Progress<'_>, &mut Vec<u32>),
     ) -> Vec<ContactEvent> {
-        // The limits matter when calls come in; what was recorded has passed them.
-        let policy = Policy { max_properties: usize::MAX, ..Policy::default() };
+        // The limits matter when calls come in and records are written; what was recorded has passed them.
+        let (max_properties, records_per_turn) = (usize::MAX, usize::MAX);
+        let policy = Policy { max_properties, records_per_turn, ..Policy::default() };
         let turn = Turn { contact: self.contact, rules, policy: &policy, now, continuous: true };
         // Nobody asks for the ids of records that are never written.
         let ids = &mut || RecordId(Uuid::nil());

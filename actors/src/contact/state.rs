@@ -179,6 +179,9 @@ pub struct ContactState {
     /// The definitions the agenda was made for; derived, never stored.
     #[serde(skip)]
     pub(super) agenda_revision: Option<Position>,
+    /// Whether its last turn ended before everything was decided that had fallen due; derived, never stored.
+    #[serde(skip)]
+    pub(super) unfinished: bool,
 }
 
 impl ContactState {
@@ -239,9 +242,14 @@ impl ContactState {
         &mut self.standings[index]
     }
 
-    /// When the contact must be looked at next.
+    /// When the contact must be looked at next. A turn that did not get through goes on right after the instant up to
+    /// which all is decided.
     pub fn wake_at(&self) -> Option<Timestamp> {
-        if self.fate == Fate::Live { self.agenda.first() } else { None }
+        match self.fate {
+            Fate::Live if self.unfinished => Some(self.settled.plus(1)),
+            Fate::Live => self.agenda.first(),
+            _ => None,
+        }
     }
 
     /// The public shape (CT-12).

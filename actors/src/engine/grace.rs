@@ -12,7 +12,7 @@ use std::{
 use mainspring_schemas::Timestamp;
 
 use super::{Core, Engine, erase::Occasion};
-use crate::{api::EngineError, population::PopulationError};
+use crate::{api::EngineError, clock::pass, population::PopulationError};
 
 /// The longest time between two looks.
 const PACE: Duration = Duration::from_secs(1800);
@@ -87,7 +87,7 @@ impl Engine {
         if !self.core.erases_after_grace || !self.core.shared.clock.is_live() {
             return;
         }
-        let core = Arc::downgrade(&self.core);
+        let (core, clock) = (Arc::downgrade(&self.core), Arc::clone(&self.core.shared.clock));
         self.core.resolver.spawn(async move {
             loop {
                 let Some(core) = core.upgrade().filter(|core| !core.stopping.load(Ordering::Relaxed)) else {
@@ -95,7 +95,7 @@ impl Engine {
                 };
                 let pause = core.try_erase_due().await;
                 drop(core);
-                tokio::time::sleep(pause).await;
+                pass(&*clock, pause).await;
             }
         });
     }

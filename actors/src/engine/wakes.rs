@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use super::{Core, Engine};
 use crate::{
     api::EngineError,
+    clock::pass,
     contact::Command,
     population::PopulationError,
     shard::{Decide, Message, Verb},
@@ -16,7 +17,7 @@ use crate::{
 /// How far ahead timers are kept in memory, in milliseconds.
 const HORIZON: i64 = 2 * 3_600_000;
 
-/// How often the horizon moves on.
+/// How often the horizon moves on. What is overdue is brought along, whatever became of its timer (BK-170).
 const PACE: Duration = Duration::from_secs(1800);
 
 /// How soon it is tried again when the read models could not answer.
@@ -83,10 +84,10 @@ impl Engine {
             return;
         }
         let mut pause = self.core.try_extend_horizon().await;
-        let core = Arc::downgrade(&self.core);
+        let (core, clock) = (Arc::downgrade(&self.core), Arc::clone(&self.core.shared.clock));
         self.core.resolver.spawn(async move {
             loop {
-                tokio::time::sleep(pause).await;
+                pass(&*clock, pause).await;
                 let Some(core) = core.upgrade() else { return };
                 pause = core.try_extend_horizon().await;
             }

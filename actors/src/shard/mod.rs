@@ -12,7 +12,7 @@ mod steps;
 mod timers;
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -23,9 +23,12 @@ use std::{
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WeakAddr, WrapFuture};
 use futures_util::FutureExt;
 use mainspring_eventlog::{
-    Append, AppendError, EventLog, Expected, Position, SnapshotStore, StreamAppend, sealing::DataKeys,
+    Append, AppendError, EventLog, Expected, Position, SnapshotStore, StreamAppend, Version,
+    sealing::DataKeys,
 };
-use mainspring_schemas::{ContactId, RecordId, StreamName, Timestamp, codec::EncodeError};
+use mainspring_schemas::{
+    ContactId, RecordId, StreamName, Timestamp, codec::EncodeError, event::ContactEvent,
+};
 
 pub(crate) use self::message::{Answer, Decide, Failure, Message, TakeOut, Verb};
 pub(crate) use self::steps::Also;
@@ -35,8 +38,8 @@ use self::{
     timers::Timers,
 };
 use crate::{
-    clock::Clock,
-    contact::{self, Command, Half, Outcome, Policy, Turn, plan_looks, stop_before},
+    clock::{Clock, TICK},
+    contact::{self, Command, Half, Outcome, Policy, Turn, plan_looks},
     entropy::Entropy,
     rules::Rules,
     writer::{Pledge, Stamp, contact_records},
@@ -174,8 +177,12 @@ impl Shard {
                 if matches!(error, LoadError::Log(_)) && waiting.iter().any(Verb::is_wake) {
                     self.timers.arm(id, None, Some(self.shared.clock.now().plus(RETRY)));
                 }
+                let failure = match error {
+                    LoadError::Log(error) => Failure::Log(error.to_string()),
+                    LoadError::Decode(error) => Failure::Unreadable(error.to_string()),
+                };
                 for verb in waiting {
-                    verb.fail(Failure::Unreadable(error.to_string()));
+                    verb.fail(failure.clone());
                 }
             }
         }
@@ -203,16 +210,9 @@ impl Shard {
     }
 
     fn decide(&mut self, decide: Decide) {
-        let Decide { contact, command, also, at, continuous, trace, in_flight, decided, reply } = decide;
-        let mut now = at.unwrap_or_else(|| self.shared.clock.now());
-        if continuous && matches!(command, Command::Wake) {
-            // Whoever wakes it sees in the answer that there is more to do.
-            now = self.stop_before(contact, now).unwrap_or(now);
-        } else if continuous {
-            self.catch_up(contact, now);
-        }
+        let Decide { contact, mut command, also, at, continuous, trace, in_flight, decided, reply } = decide;
         let Some(Slot::Live(entity)) = self.contacts.get_mut(&contact) else { return };
-        let now = now.max(entity.state.settled);
+        let now = at.unwrap_or_else(|| self.shared.clock.now()).max(entity.state.settled);
         let turn = Turn { contact, rules: &self.rules, policy: &self.shared.policy, now, continuous };
         entity.snapshot_if_long(&self.shared, contact);
         if let Err(error) = give_key(&self.shared, entity, &command) {
@@ -220,10 +220,16 @@ impl Shard {
             let _ = reply.send(Err(Failure::Unavailable));
             return;
         }
-        let before = entity.state.version;
-        let is_timed = entity.state.recorded_wake.is_some();
         let entropy = &mut self.entropy;
-        let decision = contact::decide(&mut entity.state, turn, command, &mut || entropy.record(now));
+        let (before, is_timed, decision) = loop {
+            let (before, is_timed) = (entity.state.version, entity.state.recorded_wake.is_some());
+            let decision = contact::decide(&mut entity.state, turn, command, &mut || entropy.record(now));
+            let Some(again) = decision.again else { break (before, is_timed, decision) };
+            // What had fallen due is an append of its own; the command comes after it.
+            let turn = Settled { contact, now, before, events: &decision.events, causes: &decision.causes };
+            turn.submit(&self.shared, &self.rules, entity);
+            command = again;
+        };
         let wake_at = entity.state.wake_at();
         let mut answer = Answer {
             contact,
@@ -299,41 +305,28 @@ impl Shard {
         });
     }
 
-    fn stop_before(&self, contact: ContactId, now: Timestamp) -> Option<Timestamp> {
-        match self.contacts.get(&contact) {
-            Some(Slot::Live(entity)) => stop_before(&entity.state, &self.rules, now),
-            _ => None,
-        }
-    }
-
-    /// Takes as many turns before the one at `now` as it needs to stay small.
-    fn catch_up(&mut self, contact: ContactId, now: Timestamp) {
-        let mut last = None;
-        while let Some(stop) = self.stop_before(contact, now).filter(|stop| Some(*stop) > last) {
-            let (wake, _) = Decide::of(contact, Command::Wake);
-            self.decide(Decide { at: Some(stop), continuous: true, ..wake });
-            last = Some(stop);
-        }
-    }
-
     /// The loser's half of a merge: from now on it answers for nobody.
     fn take(&mut self, take: TakeOut) {
         let TakeOut { contact, survivor, at, continuous, in_flight, reply } = take;
-        let now = at.unwrap_or_else(|| self.shared.clock.now());
-        if continuous {
-            self.catch_up(contact, now);
-        }
         let Some(Slot::Live(entity)) = self.contacts.get_mut(&contact) else { return };
-        let now = now.max(entity.state.settled);
-        let expected = entity.state.version.map_or(Expected::NoStream, Expected::Version);
+        let now = at.unwrap_or_else(|| self.shared.clock.now()).max(entity.state.settled);
         let definitions = self.rules.revision;
         let turn = Turn { contact, rules: &self.rules, policy: &self.shared.policy, now, continuous };
         let entropy = &mut self.entropy;
-        let half = contact::take(&mut entity.state, turn, survivor, &mut || entropy.record(now));
-        let Some(Half { taken, events, causes }) = half else {
-            let _ = reply.send(Err(Failure::Conflict));
-            return;
+        let (before, taken, events, causes) = loop {
+            let before = entity.state.version;
+            let half = contact::take(&mut entity.state, turn, survivor, &mut || entropy.record(now));
+            let Some(Half { taken, events, causes }) = half else {
+                let _ = reply.send(Err(Failure::Conflict));
+                return;
+            };
+            if let Some(taken) = taken {
+                break (before, taken, events, causes);
+            }
+            let turn = Settled { contact, now, before, events: &events, causes: &causes };
+            turn.submit(&self.shared, &self.rules, entity);
         };
+        let expected = before.map_or(Expected::NoStream, Expected::Version);
         let is_timed = taken.state.recorded_wake.is_some();
         entity.in_flight = Some(in_flight.clone());
         let stamp = Stamp { trace: None, wake_at: None, definitions, data_key: entity.data_key };
@@ -421,8 +414,9 @@ impl Shard {
     /// Serves timers that are due, then plans the next visit.
     fn serve_timers(&mut self, ctx: &mut Context<Self>) {
         let now = self.shared.clock.now();
-        for _ in 0..WAKES_PER_TURN {
-            let Some(contact) = self.timers.take_due(now) else { break };
+        // Who is not through after a turn goes on in the next visit.
+        let due: Vec<_> = std::iter::from_fn(|| self.timers.take_due(now)).take(WAKES_PER_TURN).collect();
+        for contact in due {
             if let Some(Slot::Live(entity)) = self.contacts.get_mut(&contact) {
                 entity.armed = None;
             }
@@ -439,7 +433,7 @@ impl Shard {
         self.counted_timers = armed;
     }
 
-    /// Makes sure the shard looks again when its next timer is due.
+    /// Makes sure the shard looks again when its next timer is due, and often enough to notice that the clock jumped.
     fn plan_visit(&mut self, ctx: &mut Context<Self>) {
         self.count_timers();
         if !self.shared.clock.is_live() {
@@ -447,13 +441,41 @@ impl Shard {
         }
         let Some(due) = self.timers.unplanned_visit() else { return };
         let wait = u64::try_from(due.since(self.shared.clock.now())).unwrap_or(0);
-        let visit = ctx.run_later(Duration::from_millis(wait), |shard, ctx| {
+        let visit = ctx.run_later(Duration::from_millis(wait).min(TICK), |shard, ctx| {
             shard.timers.visited();
             shard.serve_timers(ctx);
         });
         if let Some(earlier) = self.timers.planned(due, visit) {
             ctx.cancel_future(earlier);
         }
+    }
+}
+
+/// A turn that was spent on what had fallen due.
+struct Settled<'a> {
+    contact: ContactId,
+    now: Timestamp,
+    /// The contact's version before it.
+    before: Option<Version>,
+    events: &'a [(RecordId, ContactEvent)],
+    causes: &'a BTreeMap<RecordId, RecordId>,
+}
+
+impl Settled<'_> {
+    /// Nobody waits for it: what comes after it rests on it, and fails with it.
+    fn submit(self, shared: &Shared, rules: &Rules, entity: &mut Entity) {
+        let stamp = Stamp {
+            trace: None,
+            wake_at: entity.state.wake_at(),
+            definitions: rules.revision,
+            data_key: entity.data_key,
+        };
+        let expected = self.before.map_or(Expected::NoStream, Expected::Version);
+        let own = contact_records(self.contact, expected, self.events, self.causes, stamp);
+        let append = own.map(|own| Append { recorded_at: self.now, streams: vec![own] });
+        let pledge = Pledge::new();
+        entity.in_flight = Some(pledge.in_flight());
+        submit(&*shared.log, append, pledge, drop);
     }
 }
 

@@ -3,14 +3,15 @@
 use std::time::{Duration, Instant};
 
 use mainspring_actors::{Clock, Engine, api::IngestCall, engine::Timing};
+use mainspring_eventlog::{Append, Expected, NewRecord, StreamAppend};
 use mainspring_schemas::{
-    ContactId, Timestamp,
+    ContactId, RecordId, StreamName, Timestamp,
     event::{ContactEvent, contact::TransitionSource},
 };
 
 use crate::{
     harness::{DAY, HOUR, T0, definitions, line},
-    world::{TestClock, World, event, history, records},
+    world::{Running, TestClock, World, event, history, records},
 };
 
 const DORMANT: &str = "
@@ -241,6 +242,157 @@ async fn sb_64_a_switched_off_bucket_decides_nothing_and_catches_up_silently() {
     world.clock.set(T0 + HOUR);
     assert!(engine.buckets().switch("buyer", true).await.unwrap().enabled);
     assert_eq!(transitions(engine, contact, 1).await, ["1h +buyer #1 backfill silent"]);
+    running.stop().await;
+}
+
+/// Adds a record to a contact's stream that no code understands.
+async fn corrupt(engine: &Engine, contact: ContactId) {
+    let stream = StreamName::contact(contact);
+    let last = engine.log().read_stream_back(&stream, None, 1).await.unwrap().remove(0);
+    let record = NewRecord {
+        id: RecordId(uuid::Uuid::from_u128(1)),
+        event_type: "contact.from-the-future".into(),
+        schema_version: 1,
+        causation: None,
+        trace: None,
+        wake_at: None,
+        definitions: 0,
+        sealed_with: None,
+        payload: Vec::new().into(),
+    };
+    let part = StreamAppend { stream, expected: Expected::Version(last.version), records: vec![record] };
+    engine.log().append(Append { recorded_at: last.recorded_at, streams: vec![part] }).await.unwrap();
+}
+
+#[actix::test]
+async fn bk_185_bf_15_a_back_fill_goes_on_after_an_error_and_passes_by_whom_nobody_can_read() {
+    let world = World::new(T0);
+    let running = world.start(None).await;
+    let mut contacts = Vec::new();
+    for n in 0..3 {
+        for _ in 0..2 {
+            contacts.push(running.engine.ingest(event(&format!("u{n}"), "order")).await.unwrap().contact_id);
+        }
+    }
+    contacts.dedup();
+    corrupt(&running.engine, contacts[1]).await;
+    running.stop().await;
+    world.faults.refuse_append_to(contacts[2]);
+    let running = world.start(Some(definitions(BUYER))).await;
+    while running.engine.buckets().is_building() {
+        tokio::task::yield_now().await;
+    }
+    for contact in [contacts[0], contacts[2]] {
+        assert_eq!(lines(&running.engine, contact).await, ["0h +buyer #1 backfill silent"]);
+    }
+    let all = records(&**running.engine.log()).await;
+    let started = all.iter().filter(|record| record.event_type == "bucket.fill-started");
+    assert_eq!(started.count(), 1, "it goes on where it was");
+    running.stop().await;
+}
+
+#[actix::test]
+async fn bk_151_bk_170_after_a_clock_jump_timers_fire_without_any_message() {
+    // Within the horizon, and beyond it.
+    for (due_in, jump) in [(HOUR, 2 * HOUR), (3 * DAY, 4 * DAY)] {
+        let world = World::new(T0);
+        let running = world.start(Some(definitions(DORMANT))).await;
+        let seen = Timestamp(T0 - 7 * DAY + due_in - 1);
+        let call = IngestCall { occurred_at: Some(seen), ..event("u1", "seen") };
+        let contact = running.engine.ingest(call).await.unwrap().contact_id;
+        while running.engine.buckets().is_building() {
+            tokio::task::yield_now().await;
+        }
+        world.clock.set(T0 + jump);
+        let hours = due_in / HOUR;
+        let expected = [format!("{hours}h +dormant #1 reconcile")];
+        assert_eq!(transitions(&running.engine, contact, 1).await, expected);
+        running.stop().await;
+    }
+}
+
+/// A bucket that arms itself again and again.
+const REMINDER: &str = "
+  - {id: remind, name: Remind, enabled: true, criteria: {all: [{event: seen, exists: true}, {event: reminded, within: 30m, exists: false}]}, reactions: [{on: enter, do: [{track: {event: reminded}}]}]}";
+
+#[actix::test]
+async fn bk_85_after_a_long_outage_a_bucket_that_arms_itself_again_is_caught_up_in_many_turns() {
+    let world = World::new(T0);
+    let running = world.start(Some(definitions(REMINDER))).await;
+    let contact = running.engine.ingest(event("u1", "seen")).await.unwrap().contact_id;
+    running.stop().await;
+    world.clock.set(T0 + 40 * DAY);
+    let running = world.start(Some(definitions(REMINDER))).await;
+    // Joined, reacted, tracked, left.
+    let rounds = 1 + 40 * DAY / (30 * 60_000 + 1);
+    let lines = transitions(&running.engine, contact, 4 * rounds as usize).await;
+    let joins: Vec<&String> = lines.iter().filter(|line| line.contains(" +")).collect();
+    assert_eq!((joins.len(), joins[2].as_str()), (rounds as usize, "1h+2ms +remind #3 reconcile"));
+    let mut turns = std::collections::BTreeMap::new();
+    for record in records(&**running.engine.log()).await {
+        if record.stream.contact_id().is_some() {
+            *turns.entry((record.recorded_at, record.wake_at)).or_insert(0) += 1;
+        }
+    }
+    assert!(turns.values().all(|records| *records < 1010), "{turns:?}");
+    running.engine.ingest(event("u1", "other")).await.unwrap();
+    running.stop().await;
+}
+
+/// Starts with other definitions at an instant and waits for the pass over the contacts.
+async fn redefined(world: &World, at: i64, yaml: &str) -> Running {
+    world.clock.set(at);
+    let running = world.start(Some(definitions(yaml))).await;
+    while running.engine.buckets().is_building() {
+        tokio::task::yield_now().await;
+    }
+    running
+}
+
+#[actix::test]
+async fn bk_92_a_leave_deferred_by_a_longer_shortest_stay_comes_when_that_gets_shorter() {
+    for shorter in ["minDwell: 2h, ", ""] {
+        let mut world = World::new(T0);
+        world.clock = TestClock::by_hand(T0);
+        let bucket = |shortest: &str| {
+            format!("\n  - {{id: b, name: B, enabled: true, {shortest}criteria: {{prop: plan, eq: pro}}}}")
+        };
+        let running = redefined(&world, T0, &bucket("minDwell: 10h, ")).await;
+        let plan = |plan: &str| {
+            let mut call = event("u1", "any");
+            call.contact_properties.insert("plan".into(), plan.into());
+            call
+        };
+        let contact = running.engine.ingest(plan("pro")).await.unwrap().contact_id;
+        world.clock.set(T0 + HOUR);
+        running.engine.ingest(plan("free")).await.unwrap();
+        world.clock.set(T0 + 4 * HOUR);
+        running.engine.ingest(event("u1", "any")).await.unwrap();
+        running.stop().await;
+        let running = redefined(&world, T0 + 5 * HOUR, &bucket(shorter)).await;
+        let expected = ["0h +b #1 event", "5h -b #1 reconcile criteria"];
+        assert_eq!(lines(&running.engine, contact).await, expected);
+        running.stop().await;
+    }
+}
+
+#[actix::test]
+async fn bk_22_whoever_is_quiet_joins_by_the_clock_once_it_may() {
+    let mut world = World::new(T0);
+    world.clock = TestClock::by_hand(T0);
+    let without = DORMANT.replace("criteria", "reconcileJoins: false, criteria");
+    let running = redefined(&world, T0, &without).await;
+    let [soon, long_ago] = ["u1", "u2"].map(|key| {
+        let since = if key == "u1" { T0 } else { T0 - 7 * DAY + HOUR };
+        IngestCall { occurred_at: Some(Timestamp(since)), ..event(key, "seen") }
+    });
+    let soon = running.engine.ingest(soon).await.unwrap().contact_id;
+    let long_ago = running.engine.ingest(long_ago).await.unwrap().contact_id;
+    running.stop().await;
+    let running = redefined(&world, T0 + DAY, DORMANT).await;
+    running.engine.advance(Timestamp(T0 + 8 * DAY), |_| {}).await.unwrap();
+    assert_eq!(lines(&running.engine, soon).await, ["168h+1ms +dormant #1 reconcile"]);
+    assert_eq!(lines(&running.engine, long_ago).await, ["24h +dormant #1 reconcile"], "not before it may");
     running.stop().await;
 }
 

@@ -105,6 +105,8 @@ pub struct Person {
     pub policy: Policy,
     pub now: i64,
     pub history: Vec<(ContactEvent, Meta)>,
+    /// Whether the contact is read anew from its records between two turns of one command.
+    pub forgets_between_turns: bool,
     next_id: u128,
 }
 
@@ -121,11 +123,38 @@ impl Person {
             policy: Policy::default(),
             now: T0,
             history: Vec::new(),
+            forgets_between_turns: false,
             next_id: 1,
         }
     }
 
+    /// As many turns as the command takes; the last one's answer.
     pub fn decide(&mut self, command: Command, continuous: bool) -> Decision {
+        let mut decision = self.turn(command, continuous);
+        loop {
+            // A turn that was cut goes on at once.
+            let is_behind = self.state.wake_at().is_some_and(|wake| wake.0 <= self.now);
+            let next = match decision.again.take() {
+                Some(again) => again,
+                None if is_behind => Command::Wake,
+                None => return decision,
+            };
+            if self.forgets_between_turns {
+                self.state = self.replayed();
+            }
+            let puts_off = !matches!(next, Command::Wake);
+            let more = self.turn(next, continuous);
+            decision.events.extend(more.events);
+            decision.entered.extend(more.entered);
+            decision.left.extend(more.left);
+            decision.again = more.again;
+            if puts_off {
+                (decision.outcome, decision.unused) = (more.outcome, more.unused);
+            }
+        }
+    }
+
+    fn turn(&mut self, command: Command, continuous: bool) -> Decision {
         let turn = Turn {
             contact: self.id,
             rules: &self.rules,
@@ -290,10 +319,40 @@ impl Person {
         self.rules = rules(definitions, revision, self.now);
     }
 
+    /// One definition changes now, in anything but its criteria, and the pass over the contacts comes by.
+    pub fn change(&mut self, index: usize, definition: BucketDefinition) -> Vec<String> {
+        let (revision, now) = (self.rules.revision + 1, Timestamp(self.now));
+        let mut all = self.rules.rules.clone();
+        let (before, enabled) = (&self.rules.rules[index], definition.enabled);
+        let mut rule = Rule::new(definition.into(), enabled, before.activated_position, before.activated_at);
+        if enabled && !before.enabled {
+            (rule.activated_position, rule.activated_at) = (revision, now);
+        }
+        for schedule in &mut rule.dwell {
+            schedule.since = rule.activated_at;
+        }
+        let shorter = rule.min_dwell < before.min_dwell;
+        rule.min_dwell_since = if shorter { now } else { before.min_dwell_since };
+        let clock_came = rule.clock_joins && !before.clock_joins;
+        rule.clock_joins_since = if clock_came { now } else { before.clock_joins_since };
+        all[index] = rule;
+        self.rules = Rules::new(revision, all);
+        self.meet()
+    }
+
     /// The back-fill reaches the contact.
     pub fn meet(&mut self) -> Vec<String> {
         let decision = self.decide(Command::Meet, false);
         decision.events.iter().filter_map(|(_, event)| line(event)).collect()
+    }
+
+    /// The contact as its records say.
+    fn replayed(&self) -> ContactState {
+        let mut state = ContactState::default();
+        for (event, meta) in &self.history {
+            apply(&mut state, event, *meta);
+        }
+        state
     }
 
     /// Puts the contact aside and reads it again, from its events or from a snapshot.
@@ -301,11 +360,7 @@ impl Person {
         let state = if from_a_snapshot {
             from_snapshot(&to_snapshot(&self.state).unwrap()).unwrap()
         } else {
-            let mut state = ContactState::default();
-            for (event, meta) in &self.history {
-                apply(&mut state, event, *meta);
-            }
-            state
+            self.replayed()
         };
         self.state = state;
         // Reading decides nothing; the next look plans the timers again.

@@ -1,5 +1,7 @@
 //! Random histories against the slow, obvious model.
 
+use mainspring_actors::contact::Policy;
+use mainspring_schemas::definition::BucketDefinition;
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -32,8 +34,56 @@ enum Step {
     Plan { after: i64, plan: Option<&'static str> },
     /// The engine is down for so many minutes, then looks.
     Outage { minutes: i64 },
+    /// After so many minutes: the definition of one of the buckets changes.
+    Change { after: i64, place: usize, change: Change },
     /// The contact is put aside and read again.
     Restart { from_a_snapshot: bool },
+}
+
+/// What changes in a definition.
+#[derive(Clone, Copy, Debug)]
+enum Change {
+    /// It is switched on or off.
+    Switch,
+    /// The shortest stay, in minutes.
+    Shortest(i64),
+    /// Whether the clock may make contacts join.
+    ClockJoins(bool),
+}
+
+impl Change {
+    fn of(self, definition: &BucketDefinition) -> BucketDefinition {
+        let mut changed = definition.clone();
+        match self {
+            Self::Switch => changed.enabled = !changed.enabled,
+            Self::Shortest(minutes) => {
+                changed.min_dwell = Some(serde_json::from_value(json!({ "minutes": minutes })).unwrap());
+            }
+            Self::ClockJoins(may) => changed.reconcile_joins = Some(may),
+        }
+        changed
+    }
+}
+
+/// Steps with changes of definitions among them.
+fn changing_steps() -> impl Strategy<Value = Vec<Step>> {
+    let change = prop_oneof![
+        2 => Just(Change::Switch),
+        2 => (0_i64..300).prop_map(Change::Shortest),
+        2 => any::<bool>().prop_map(Change::ClockJoins),
+    ];
+    let change = (1_i64..300, 0_usize..6, change).prop_map(|(after, place, change)| Step::Change {
+        after,
+        place,
+        change,
+    });
+    let some = prop::collection::vec((any::<prop::sample::Index>(), change), 1..12);
+    (steps(), some).prop_map(|(mut steps, some)| {
+        for (place, change) in some {
+            steps.insert(place.index(steps.len() + 1), change);
+        }
+        steps
+    })
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -78,11 +128,20 @@ fn set(picked: &[(usize, usize)], reactions: &[&str]) -> String {
 
 /// Lives through the steps and returns what happened, and what the model says should have.
 fn live(yaml: &str, steps: Vec<Step>, on_the_datas_clock: bool) -> (Vec<String>, Vec<String>) {
-    let mut person = Person::new(yaml);
+    live_as(Person::new(yaml), yaml, steps, on_the_datas_clock)
+}
+
+fn live_as(
+    mut person: Person,
+    yaml: &str,
+    steps: Vec<Step>,
+    on_the_datas_clock: bool,
+) -> (Vec<String>, Vec<String>) {
     let mut model = Model::new(definitions(yaml));
     let mut lines = person.event(T0, "c", json!({}));
     model.event("c", T0);
     let mut now = T0;
+    let mut buckets = definitions(yaml);
     for step in steps {
         match step {
             Step::Event { after, name, dated } => {
@@ -107,6 +166,15 @@ fn live(yaml: &str, steps: Vec<Step>, on_the_datas_clock: bool) -> (Vec<String>,
                 lines.extend(person.late_wake(now));
                 model.wake(now);
             }
+            Step::Change { after, place, change } => {
+                now += after * 60_000;
+                let place = place % buckets.len();
+                buckets[place] = change.of(&buckets[place]);
+                lines.extend(person.pass_until(now));
+                lines.extend(person.change(place, buckets[place].clone()));
+                model.pass_until(now);
+                model.redefine(place, buckets[place].clone());
+            }
             Step::Restart { from_a_snapshot } => person.restart(from_a_snapshot),
         }
     }
@@ -128,6 +196,37 @@ proptest! {
     ) {
         let (lines, expected) = live(&set(&picked, &SPEAKING), steps, on_the_datas_clock);
         prop_assert_eq!(lines, expected);
+    }
+
+    /// BK-22, BK-92, BK-200: the same while definitions change under way.
+    #[test]
+    fn bk_92_bk_22_bk_200_every_transition_equals_the_models_though_definitions_change(
+        picked in prop::collection::vec((0..POOL.len(), 0..1_usize), 1..4),
+        steps in changing_steps(),
+        on_the_datas_clock in any::<bool>(),
+    ) {
+        let (lines, expected) = live(&set(&picked, &SPEAKING), steps, on_the_datas_clock);
+        prop_assert_eq!(lines, expected);
+    }
+
+    /// BK-85: turns that are cut, and begun anew from the records, come to what one long turn comes to.
+    #[test]
+    fn bk_85_cut_turns_give_the_same_transitions_as_one_long_turn(
+        picked in prop::collection::vec((0..POOL.len(), 0..SPEAKING.len() + ACTING.len()), 1..5),
+        steps in prop_oneof![steps(), changing_steps()],
+        on_the_datas_clock in any::<bool>(),
+        records_per_turn in 1_usize..6,
+        forgets_between_turns in any::<bool>(),
+    ) {
+        let yaml = set(&picked, &[&SPEAKING[..], &ACTING[..]].concat());
+        let changes = steps.iter().any(|step| matches!(step, Step::Change { .. }));
+        let forgets_between_turns = forgets_between_turns && !changes;
+        let (uncut, _) = live(&yaml, steps.clone(), on_the_datas_clock);
+        let policy = Policy { records_per_turn, ..Policy::default() };
+        let mut person = Person::new(&yaml);
+        (person.policy, person.forgets_between_turns) = (policy, forgets_between_turns);
+        let (cut, _) = live_as(person, &yaml, steps, on_the_datas_clock);
+        prop_assert_eq!(cut, uncut);
     }
 
     /// The same with dwells that change the contact, on an engine that is never down.

@@ -82,6 +82,11 @@ fn leaf_holds(leaf: &EventLeaf, facts: &History, now: i64) -> bool {
     }
 }
 
+/// Whether the clock alone changes the truth of a leaf at an instant.
+fn flips_at(leaf: &EventLeaf, facts: &History, now: i64) -> bool {
+    leaf_holds(leaf, facts, now) != leaf_holds(leaf, facts, now - 1)
+}
+
 fn windowed<'c>(criteria: &'c Criteria, leaves: &mut Vec<&'c EventLeaf>) {
     criteria.walk(&mut |node| {
         if let Criteria::Event(leaf) = node
@@ -209,11 +214,15 @@ impl Model {
     }
 
     fn join(&mut self, index: usize, source: &str) {
+        self.join_if_audible(index, source, true);
+    }
+
+    fn join_if_audible(&mut self, index: usize, source: &str, audible: bool) {
         let now = self.now;
         self.decided = now;
         let (bucket, standing) = (&self.buckets[index], &mut self.standings[index]);
         let prior = standing.stays;
-        let announced = prior == 0
+        let by_limit = prior == 0
             || match bucket.entry_limit.unwrap_or_default() {
                 EntryLimit::Unlimited => true,
                 EntryLimit::Once => false,
@@ -222,6 +231,7 @@ impl Model {
                     _ => true,
                 },
             };
+        let announced = audible && by_limit;
         standing.stays += 1;
         let epoch = standing.stays;
         standing.stay = Some(Stay {
@@ -259,6 +269,9 @@ impl Model {
     }
 
     fn decide_one(&mut self, index: usize) {
+        if !self.buckets[index].enabled {
+            return;
+        }
         let floor = millis(&self.buckets[index].min_dwell).unwrap_or(0);
         let is = holds(&self.buckets[index].criteria, &self.facts, self.now);
         match self.standings[index].stay.clone() {
@@ -306,6 +319,9 @@ impl Model {
     }
 
     fn tick_one(&mut self, index: usize) {
+        if !self.buckets[index].enabled {
+            return;
+        }
         let criteria = self.buckets[index].criteria.clone();
         let floor = millis(&self.buckets[index].min_dwell).unwrap_or(0);
         match self.standings[index].stay.clone() {
@@ -319,15 +335,59 @@ impl Model {
             None => {
                 let mut leaves = Vec::new();
                 windowed(&criteria, &mut leaves);
-                let flips = leaves.iter().any(|leaf| {
-                    leaf_holds(leaf, &self.facts, self.now) != leaf_holds(leaf, &self.facts, self.now - 1)
-                });
+                let flips = leaves.iter().any(|leaf| flips_at(leaf, &self.facts, self.now));
                 let again = !self.standings[index].timed_out || !holds(&criteria, &self.facts, self.now - 1);
                 let allowed = self.buckets[index].reconcile_joins != Some(false);
                 if flips && again && allowed && holds(&criteria, &self.facts, self.now) {
                     self.join(index, "reconcile");
                 }
             }
+        }
+    }
+
+    /// A definition changes now, in anything but its criteria.
+    pub fn redefine(&mut self, index: usize, definition: BucketDefinition) {
+        let before = std::mem::replace(&mut self.buckets[index], definition);
+        if self.buckets[index].enabled && !before.enabled {
+            self.back_fill(index);
+        }
+        self.tick_one(index);
+        let clock_came =
+            before.reconcile_joins == Some(false) && self.buckets[index].reconcile_joins != Some(false);
+        if clock_came && self.buckets[index].enabled && self.standings[index].stay.is_none() {
+            self.join_whom_the_clock_left_out(index);
+        }
+    }
+
+    fn back_fill(&mut self, index: usize) {
+        let bucket = self.buckets[index].clone();
+        let is = holds(&bucket.criteria, &self.facts, self.now);
+        let fired = match &bucket.criteria {
+            Criteria::Event(leaf) => self.facts.events.iter().any(|(name, _)| *name == leaf.event_name),
+            _ => true,
+        };
+        let floor = millis(&bucket.min_dwell).unwrap_or(0);
+        match self.standings[index].stay.clone() {
+            None if is && fired => self.join_if_audible(index, "backfill", false),
+            Some(stay) if !(is && fired) && self.now - stay.entered >= floor => {
+                self.leave(index, "backfill", LeaveReason::Criteria);
+            }
+            _ => {}
+        }
+    }
+
+    fn join_whom_the_clock_left_out(&mut self, index: usize) {
+        let criteria = self.buckets[index].criteria.clone();
+        let mut leaves = Vec::new();
+        windowed(&criteria, &mut leaves);
+        let flipped = leaves.iter().any(|leaf| {
+            let within = leaf.within.as_ref().unwrap().millis();
+            let ages = self.facts.events.iter().map(|(_, at)| at.0 + within + 1);
+            ages.filter(|at| *at <= self.now).any(|at| flips_at(leaf, &self.facts, at))
+        });
+        let again = !self.standings[index].timed_out || !holds(&criteria, &self.facts, self.now - 1);
+        if flipped && again && holds(&criteria, &self.facts, self.now) {
+            self.join(index, "reconcile");
         }
     }
 

@@ -1,9 +1,11 @@
 //! What the clock decides: windows, absence, counts (SB-26..SB-30, SB-32..SB-37, SB-75, SB-76).
 
+use mainspring_actors::contact::{Command, Outcome};
+use mainspring_schemas::outbound_event::{ContactDeleted, OutboundEvent};
 use serde_json::json;
 
 use super::{F7, F8, F9, F10, NONE};
-use crate::harness::{DAY, HOUR, Person, T0};
+use crate::harness::{DAY, HOUR, Person, T0, line};
 
 const WEEK: &str = "
   - {id: week, name: Week, enabled: true, criteria: {event: e, within: 7d, exists: true}}";
@@ -128,6 +130,29 @@ fn sb_75_a_window_shorter_than_the_shortest_stay() {
     assert_eq!(person.pass_until(T0 + HOUR + 1), NONE, "false, and deferred");
     assert_eq!(person.state.wake_at().map(|at| at.0), Some(T0 + 2 * HOUR));
     assert_eq!(person.pass_until(T0 + DAY), ["2h -hour #1 reconcile criteria"]);
+}
+
+#[test]
+fn bk_60_a_stay_expires_when_the_clock_may_end_it_not_when_its_criteria_turn_false() {
+    let hour = "
+  - {id: hour, name: Hour, enabled: true, minDwell: 2h, criteria: {event: e, within: 1h, exists: true}}";
+    let mut person = Person::new(hour);
+    person.event(T0, "e", json!({}));
+    let expires = |person: &Person| person.state.view().stays[0].expires_at.map(|at| at.0 - T0);
+    assert_eq!(expires(&person), Some(2 * HOUR));
+    person.event(T0 + HOUR + HOUR / 2, "e", json!({}));
+    assert_eq!(expires(&person), Some(2 * HOUR + HOUR / 2 + 1), "the criteria hold for longer");
+}
+
+#[test]
+fn bk_150_what_is_told_of_a_contact_does_not_outrun_what_fell_due() {
+    let mut person = Person::new(F7);
+    person.event(T0, "app.active", json!({}));
+    person.now = T0 + 8 * DAY;
+    let deleted = ContactDeleted { id: person.id, external_id: None, email: None, reason: None };
+    let told = person.decide(Command::Tell(Box::new(OutboundEvent::ContactDeleted(deleted))), false);
+    let lines: Vec<String> = told.events.iter().filter_map(|(_, event)| line(event)).collect();
+    assert_eq!((told.outcome, lines), (Outcome::Told, vec!["168h+1ms +F7 #1 reconcile".to_owned()]));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use mainspring_schemas::definition::assemble;
 use serde_json::json;
 
 use super::{F7, F10, F11, NONE, stay};
-use crate::harness::{DAY, HOUR, Person, T0, definitions, line};
+use crate::harness::{DAY, HOUR, Person, T0, definitions, line, rules};
 
 /// A contact without any bucket that acted so many times, hourly, the last time at `last`; now it is T0.
 fn acted(event: &str, times: i64, last: i64) -> Person {
@@ -132,6 +132,48 @@ fn bk_188_who_starts_to_match_after_the_activation_is_announced() {
     person.now = T0 + DAY;
     person.redefine(definitions(F10), 50);
     assert_eq!(person.event(T0 + DAY + 1000, "key.action", json!({})), ["24h+1000ms +F10 #1 event"]);
+}
+
+/// A bucket was off until an instant, and the contact was decided by that definition once more after it.
+fn switched_on_too_late() -> Person {
+    let bucket = |on: bool, revision: u64, at: i64| {
+        let yaml = format!("\n  - {{id: b, name: B, enabled: {on}, criteria: {{prop: plan, eq: pro}}}}");
+        rules(definitions(&yaml), revision, at)
+    };
+    let mut person = Person::with(bucket(false, 1, T0 - DAY));
+    person.put(T0 - HOUR, json!({}));
+    person.now = T0 + 5;
+    person.put(T0 + 5, json!({"plan": "pro"}));
+    person.rules = bucket(true, 2, T0 + 1);
+    person
+}
+
+#[test]
+fn bk_188_bk_200_whoever_acts_while_a_bucket_is_switched_on_is_decided_by_it() {
+    let mut there_before = switched_on_too_late();
+    assert_eq!(there_before.meet(), ["0h+5ms +b #1 backfill silent"], "not before it matched");
+    let mut came_meanwhile = Person::with(switched_on_too_late().rules);
+    let on = std::mem::replace(&mut came_meanwhile.rules, Person::new("\n").rules);
+    came_meanwhile.put(T0 + 5, json!({"plan": "pro"}));
+    came_meanwhile.rules = on;
+    assert_eq!(came_meanwhile.meet(), ["0h+5ms +b #1 backfill silent"]);
+    assert_eq!(came_meanwhile.meet(), NONE);
+}
+
+#[test]
+fn bk_201_what_timed_out_while_a_bucket_was_off_ends_when_it_is_on_again() {
+    let bucket = |on: bool| {
+        definitions(&format!(
+            "\n  - {{id: b, name: B, enabled: {on}, maxDwell: 2h, criteria: {{prop: plan, eq: pro}}}}"
+        ))
+        .remove(0)
+    };
+    let mut person = Person::with(rules(vec![bucket(true)], 1, T0 - DAY));
+    person.put(T0, json!({"plan": "pro"}));
+    person.pass_until(T0 + HOUR);
+    assert_eq!(person.change(0, bucket(false)), NONE);
+    assert_eq!(person.pass_until(T0 + 5 * HOUR), NONE);
+    assert_eq!(person.change(0, bucket(true)), ["5h -b #1 reconcile maxDwell"]);
 }
 
 #[test]
