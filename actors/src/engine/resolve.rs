@@ -27,6 +27,12 @@ use crate::{
 /// How often a call starts over because somebody else was first.
 pub(super) const ATTEMPTS: usize = 16;
 
+/// Most keys of a contact that takes part in a merge: each is a stream of the same append, which may hold 65,535.
+const MOST_MOVED_KEYS: usize = 10_000;
+
+/// Most bytes of the properties of a contact that takes part in a merge: those of five make one record, at most 16 MiB.
+const MOST_MOVED_PROPERTIES: usize = 2 << 20;
+
 type Answering = oneshot::Receiver<Result<Answer, Failure>>;
 
 pub(super) fn lock_name(contact: ContactId) -> u128 {
@@ -140,13 +146,24 @@ impl Core {
             kind => kind == KeyKind::Provider,
         });
         for owner in &owners {
-            let (keys, first_seen_at) = if owners.len() > 1 || weak {
-                let state = self.view(*owner).await?;
-                (state.keys.iter().map(|held| held.key.clone()).collect(), state.first_seen_at)
+            let contact = *owner;
+            candidates.push(if owners.len() > 1 || weak {
+                let state = self.view(contact).await?;
+                Candidate {
+                    contact,
+                    keys: state.keys.iter().map(|held| held.key.clone()).collect(),
+                    first_seen_at: state.first_seen_at,
+                    is_immovable: state.keys.len() > MOST_MOVED_KEYS
+                        || state.properties_size > MOST_MOVED_PROPERTIES,
+                }
             } else {
-                (Vec::new(), Default::default())
-            };
-            candidates.push(Candidate { contact: *owner, keys, first_seen_at });
+                Candidate {
+                    contact,
+                    keys: Vec::new(),
+                    first_seen_at: Timestamp::default(),
+                    is_immovable: false,
+                }
+            });
         }
         Ok(candidates)
     }

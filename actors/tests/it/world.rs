@@ -15,6 +15,7 @@ use async_trait::async_trait;
 use mainspring_actors::{
     Clock, Engine, Options,
     api::{Identity, IngestCall},
+    contact::Policy,
     population::{Population, PopulationError},
 };
 use mainspring_eventlog::{
@@ -306,6 +307,7 @@ pub struct World {
     pub shards: usize,
     pub resident: usize,
     pub idle_after: Duration,
+    pub policy: Policy,
     /// The grace of deletions, in milliseconds, if the deleted are erased after it.
     pub grace: Option<i64>,
     pub faults: Arc<Faults>,
@@ -326,6 +328,7 @@ impl World {
             shards: 2,
             resident: 10_000,
             idle_after: Duration::from_secs(300),
+            policy: Policy::default(),
             grace: None,
             faults: Arc::default(),
         }
@@ -351,9 +354,15 @@ impl World {
         options.resident_contacts = self.resident;
         options.idle_after = self.idle_after;
         options.erases_after_grace = self.grace.is_some();
+        options.policy = self.policy;
         options.policy.delete_grace = self.grace.unwrap_or(options.policy.delete_grace);
         let engine = Engine::start(options).await.unwrap();
         Running { engine, log, data_keys }
+    }
+
+    /// Has the next start read every contact from its first record.
+    pub fn forget_snapshots(&self) {
+        std::fs::remove_file(self.directory.path().join("snapshots.sqlite")).unwrap();
     }
 
     /// Where the data keys are.
