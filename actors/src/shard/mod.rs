@@ -12,7 +12,7 @@ mod steps;
 mod timers;
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, VecDeque, hash_map::Entry},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -411,9 +411,11 @@ impl Shard {
         }
     }
 
-    /// Takes a live contact out of memory.
+    /// Takes a contact out of memory, if it is there. One that is being read stays: somebody waits for it.
     fn remove(&mut self, id: ContactId) -> Option<Box<Entity>> {
-        let Some(Slot::Live(entity)) = self.contacts.remove(&id) else { return None };
+        let Entry::Occupied(slot) = self.contacts.entry(id) else { return None };
+        let Slot::Live(_) = slot.get() else { return None };
+        let Slot::Live(entity) = slot.remove() else { return None };
         self.shared.live_contacts.fetch_sub(1, Ordering::Relaxed);
         Some(entity)
     }
@@ -519,9 +521,8 @@ impl Handler<Message> for Shard {
                 }
             }
             Message::Forget(contact) => {
-                if self.remove(contact).is_some() {
-                    self.shared.snapshots.remove(&StreamName::contact(contact));
-                }
+                self.remove(contact);
+                self.shared.snapshots.remove(&StreamName::contact(contact));
             }
             Message::Stop(done) => {
                 for (id, slot) in self.contacts.drain() {

@@ -185,6 +185,33 @@ async fn gd_03_older_keys_that_are_restored_do_not_bring_anybody_back() {
 }
 
 #[actix::test]
+async fn gd_03_no_snapshot_of_a_former_self_stays() {
+    let mut world = World::new(0);
+    world.resident = 2;
+    world.shards = 1;
+    let running = world.start(None).await;
+    let engine = &running.engine;
+    for n in 0..100 {
+        engine.ingest(event("e-first", &format!("said-{n}"))).await.unwrap();
+    }
+    let former = engine.find(&event("e-first", "x").identity).await.unwrap()[0].contact.id;
+    for n in 0..5 {
+        engine.ingest(event(&format!("u-other-{n}"), "x")).await.unwrap();
+    }
+    let survivor = engine.ingest(event("u-second", "x")).await.unwrap().contact_id;
+    engine.ingest(event("u-second e-first", "both")).await.unwrap();
+    for n in 0..5 {
+        engine.ingest(event(&format!("u-other-{n}"), "x")).await.unwrap();
+    }
+    running.stop().await;
+    assert!(world.has_snapshot(former).await);
+    let running = world.start(None).await;
+    running.engine.erase_contact(survivor).await.unwrap();
+    running.stop().await;
+    assert!(!world.has_snapshot(former).await && !world.has_snapshot(survivor).await);
+}
+
+#[actix::test]
 async fn a_sealed_snapshot_saves_reading_and_shows_nobody() {
     let mut world = World::new(0);
     world.resident = 2;

@@ -19,7 +19,7 @@ use mainspring_actors::{
     population::{Population, PopulationError},
 };
 use mainspring_eventlog::{
-    Append, AppendError, EventLog, LogError, OnDurable, Position, Recorded, Version,
+    Append, AppendError, EventLog, LogError, OnDurable, Position, Recorded, SnapshotStore, Version,
     embedded::{EmbeddedLog, Options as LogOptions, SqliteSnapshots},
     sealing::{DataKeys, SealedLog},
 };
@@ -358,6 +358,12 @@ impl World {
         options.policy.delete_grace = self.grace.unwrap_or(options.policy.delete_grace);
         let engine = Engine::start(options).await.unwrap();
         Running { engine, log, data_keys }
+    }
+
+    /// Whether there is a snapshot of a contact. No engine may run.
+    pub async fn has_snapshot(&self, contact: ContactId) -> bool {
+        let snapshots = SqliteSnapshots::open(self.directory.path().join("snapshots.sqlite")).unwrap();
+        snapshots.load(&StreamName::contact(contact)).await.unwrap().is_some()
     }
 
     /// Has the next start read every contact from its first record.
