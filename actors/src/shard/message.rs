@@ -56,6 +56,13 @@ pub(crate) struct Answer {
 /// Where an answer goes.
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, Failure>>;
 
+/// What is known of a call before the answer to it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Decided {
+    /// The contact did not take it: nothing is in line, and the answer hands it back.
+    pub turned_away: bool,
+}
+
 /// A command for one contact.
 pub(crate) struct Decide {
     pub contact: ContactId,
@@ -70,7 +77,7 @@ pub(crate) struct Decide {
     /// The losers of a merge rest on the same append; if the command comes to nothing, they must learn it.
     pub in_flight: Option<Pledge>,
     /// Told as soon as the append is in line; the answer follows when it is durable.
-    pub decided: Option<oneshot::Sender<()>>,
+    pub decided: Option<oneshot::Sender<Decided>>,
     pub reply: Reply<Answer>,
 }
 

@@ -27,7 +27,7 @@ use mainspring_eventlog::{
 };
 use mainspring_schemas::{ContactId, RecordId, StreamName, Timestamp, codec::EncodeError};
 
-pub(crate) use self::message::{Answer, Decide, Failure, Message, TakeOut, Verb};
+pub(crate) use self::message::{Answer, Decide, Decided, Failure, Message, TakeOut, Verb};
 pub(crate) use self::steps::Also;
 use self::{
     entity::{Entity, LoadError, load},
@@ -235,12 +235,18 @@ impl Shard {
             wake_at,
             position: None,
         };
+        let turned_away = answer.unused.is_some();
         if decision.events.is_empty() {
             // Nothing of a merge comes true: its losers read themselves anew.
             drop(in_flight);
-            entity.after_durable(Box::new(move |result| {
-                drop(reply.send(result.map(|()| answer).map_err(Failure::from)));
-            }));
+            if matches!(answer.outcome, Outcome::Full(_)) {
+                // Nobody is told: the call comes again without the key, and need not wait for others (KE-12).
+                drop(reply.send(Ok(answer)));
+            } else {
+                entity.after_durable(Box::new(move |result| {
+                    drop(reply.send(result.map(|()| answer).map_err(Failure::from)));
+                }));
+            }
         } else {
             let expected = before.map_or(Expected::NoStream, Expected::Version);
             let stamp = Stamp { trace, wake_at, definitions: self.rules.revision, data_key: entity.data_key };
@@ -270,7 +276,7 @@ impl Shard {
             }
         }
         if let Some(decided) = decided {
-            let _ = decided.send(());
+            let _ = decided.send(Decided { turned_away });
         }
         self.arm(contact, wake_at);
     }

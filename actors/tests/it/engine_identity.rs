@@ -350,3 +350,19 @@ async fn ik_02_a_key_that_comes_again_with_another_request_is_counted() {
     assert_eq!(engine.health().reused_keys, 2);
     running.stop().await;
 }
+
+#[actix::test]
+async fn ke_12_calls_with_a_key_too_many_go_on_however_busy_the_contact_is() {
+    let mut world = World::new(T0);
+    world.policy.max_keys_per_kind = 2;
+    let running = world.start(None).await;
+    let engine = &running.engine;
+    engine.ingest(event("u1", "first")).await.unwrap();
+    let calls = (0..200).map(|n| async move { engine.ingest(event(&format!("u1 v{n}"), "x")).await });
+    for outcome in join_all(calls).await {
+        assert!(outcome.unwrap().stored);
+    }
+    let view = engine.contact(owner(engine, "u1").await).await.unwrap().unwrap();
+    assert_eq!((view.keys.len(), stored_events(&running).await.len()), (3, 201));
+    running.stop().await;
+}
