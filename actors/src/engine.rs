@@ -172,6 +172,7 @@ impl From<Failure> for EngineError {
         match failure {
             Failure::Conflict | Failure::Unavailable => Self::Overloaded,
             Failure::Log(reason) | Failure::Unreadable(reason) => Self::LogFailed(reason),
+            Failure::Unwritable(reason) => Self::Unwritable(reason),
         }
     }
 }

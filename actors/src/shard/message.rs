@@ -24,8 +24,10 @@ pub(crate) enum Failure {
     Unavailable,
     /// The log failed.
     Log(String),
-    /// The contact's history cannot be read or written.
+    /// The contact's history cannot be read.
     Unreadable(String),
+    /// What was decided can never be written.
+    Unwritable(String),
 }
 
 impl From<AppendError> for Failure {
@@ -33,7 +35,7 @@ impl From<AppendError> for Failure {
         match error {
             AppendError::Conflict { .. } => Self::Conflict,
             AppendError::Unavailable(_) => Self::Unavailable,
-            AppendError::Refused(reason) => Self::Unreadable(reason.to_owned()),
+            AppendError::Refused(reason) => Self::Unwritable(reason.to_owned()),
             AppendError::Failed(reason) => Self::Log(reason.to_string()),
         }
     }

@@ -345,7 +345,7 @@ impl Shard {
         let stamp = Stamp { trace: None, wake_at: None, definitions, data_key: entity.data_key };
         let half = contact_records(contact, expected, &events, &causes, stamp);
         let _ = reply
-            .send(half.map(|half| (taken, half)).map_err(|error| Failure::Unreadable(error.to_string())));
+            .send(half.map(|half| (taken, half)).map_err(|error| Failure::Unwritable(error.to_string())));
         if is_timed {
             let wake_again = self.waker(contact);
             in_flight.then(Box::new(move |result| {
@@ -482,7 +482,7 @@ fn submit(
         ),
         Err(error) => {
             pledge.settle(Err(AppendError::Refused("an event cannot be encoded")));
-            report(Err(Failure::Unreadable(error.to_string())));
+            report(Err(Failure::Unwritable(error.to_string())));
         }
     }
 }

@@ -366,3 +366,18 @@ async fn ke_12_calls_with_a_key_too_many_go_on_however_busy_the_contact_is() {
     assert_eq!((view.keys.len(), stored_events(&running).await.len()), (3, 201));
     running.stop().await;
 }
+
+#[actix::test]
+async fn ig_30_a_contact_that_cannot_be_read_now_stores_nothing_and_is_well_afterwards() {
+    let world = World::new(T0);
+    let running = world.start(None).await;
+    let contact = running.engine.ingest(event("u1", "x")).await.unwrap().contact_id;
+    running.stop().await;
+    let running = world.start(None).await;
+    world.faults.unreadable_after(contact, 0);
+    let refused = running.engine.ingest(event("u1", "y")).await;
+    assert!(matches!(refused, Err(EngineError::LogFailed(_))), "{refused:?}");
+    assert!(running.engine.ingest(event("u1", "y")).await.unwrap().stored);
+    assert_eq!(stored_events(&running).await.len(), 2);
+    running.stop().await;
+}
