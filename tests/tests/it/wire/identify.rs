@@ -47,7 +47,7 @@ async fn refused(table: &mut Table, server: &Server, id: &str, token: &str) {
 #[tokio::test]
 async fn tk_12_to_tk_21_an_exchange_tells_who_the_subject_is_now() {
     let site =
-        site().with("MAINSPRING_SECRET", SECRET).with("MAINSPRING_SECRET_PREVIOUS", &format!(" {BEFORE} ,"));
+        site().with("BETTER_AUTH_SECRET", SECRET).with("MAINSPRING_SECRET_PREVIOUS", &format!(" {BEFORE} ,"));
     let server = site.start();
     let mut table = Table::default();
 
@@ -128,10 +128,16 @@ async fn tk_12_to_tk_21_an_exchange_tells_who_the_subject_is_now() {
 
 #[tokio::test]
 async fn tk_21_the_secret_must_be_long_and_is_made_if_none_is_given() {
-    let unsafe_site = site().with("MAINSPRING_SECRET", "short");
-    let (code, stderr) = unsafe_site.spawn().end();
+    for name in ["BETTER_AUTH_SECRET", "MAINSPRING_SECRET"] {
+        let (code, stderr) = site().with(name, "short").spawn().end();
+        assert_eq!(code, Some(2));
+        let expected = format!("{name}: expected at least 32 bytes without a comma");
+        assert!(stderr.contains(&expected), "{stderr}");
+    }
+    let contradiction = site().with("BETTER_AUTH_SECRET", SECRET).with("MAINSPRING_SECRET", BEFORE);
+    let (code, stderr) = contradiction.spawn().end();
     assert_eq!(code, Some(2));
-    assert!(stderr.contains("MAINSPRING_SECRET: expected at least 32 bytes without a comma"), "{stderr}");
+    assert!(stderr.contains("BETTER_AUTH_SECRET and MAINSPRING_SECRET are different"), "{stderr}");
 
     let site = site();
     let path = site.data().join("secrets/tokens.key");
