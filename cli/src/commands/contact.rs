@@ -4,7 +4,6 @@ use std::{process::ExitCode, time::Duration};
 
 use anyhow::Context;
 use mainspring_actors::{Engine, api::EngineError, contact::Policy};
-use mainspring_schemas::ContactId;
 use serde_json::json;
 
 use super::places::DataDirArgument;
