@@ -1,6 +1,7 @@
 //! The handle to everything: resolves calls, sends them to their contacts, and answers when the log has them.
 
 mod call;
+mod click;
 mod delete;
 mod erase;
 mod find;
