@@ -1,5 +1,7 @@
 //! The worked scenarios of section 12 that need a whole engine; the others stand beside `plan`, and on the wire.
 
+use std::sync::atomic::Ordering;
+
 use futures_util::future::join_all;
 use mainspring_actors::{
     Engine,
@@ -115,6 +117,42 @@ async fn rs_88_a_long_history_is_absorbed_by_reference_and_no_read_notices() {
     assert_eq!(view(&running.engine, survivor).await, before);
     let then = contact_at(&**running.engine.log(), survivor, Timestamp(T0 + HOUR)).await.unwrap();
     assert_eq!((then.occurrences.of("seen").len(), then.remembered.sorted().len()), (12, 12));
+    running.stop().await;
+}
+
+#[actix::test]
+async fn rs_87_a_chain_of_merges_is_walked_once() {
+    const LINKS: usize = 30;
+    let world = World::new(T0);
+    let running = world.start(None).await;
+    let engine = &running.engine;
+    let key = |n: usize| format!("{}{n}", if n.is_multiple_of(2) { 'e' } else { 'd' });
+    let mut contacts = Vec::new();
+    for n in 0..=LINKS {
+        world.clock.set(T0 + HOUR + n as i64);
+        contacts.push(engine.ingest(event(&key(n), "x")).await.unwrap().contact_id);
+    }
+    // Whoever is older survives, so everybody absorbs the next one in turn.
+    for n in (0..LINKS).rev() {
+        let merged = engine.ingest(event(&format!("{} {}", key(n), key(n + 1)), "x")).await.unwrap();
+        assert_eq!(merged.contact_id, contacts[n]);
+    }
+    running.stop().await;
+    let running = world.start(None).await;
+    let (engine, looks) = (&running.engine, &world.faults.looks_back);
+    let by_the_last = async || {
+        let before = looks.load(Ordering::SeqCst);
+        assert_eq!(view(engine, contacts[LINKS]).await.contact.id, contacts[0]);
+        assert_eq!(engine.ingest(by_id(contacts[LINKS], "y")).await.unwrap().contact_id, contacts[0]);
+        looks.load(Ordering::SeqCst) - before
+    };
+    assert!(by_the_last().await > LINKS);
+    let again = by_the_last().await;
+    assert!(again < 15, "{again} look-ups");
+    // A former self in the middle of the chain was passed on the way.
+    let before = looks.load(Ordering::SeqCst);
+    assert_eq!(engine.answers_for(contacts[LINKS / 2]).await.unwrap(), Some(contacts[0]));
+    assert_eq!(looks.load(Ordering::SeqCst) - before, 1);
     running.stop().await;
 }
 

@@ -187,6 +187,8 @@ pub struct Faults {
     wakes: AtomicUsize,
     unreadable: Mutex<Option<(StreamName, usize)>>,
     unwritable: Mutex<Option<StreamName>>,
+    /// How often the log was asked for the end of a stream.
+    pub looks_back: AtomicUsize,
     /// One append may write one stream only.
     pub one_stream: AtomicBool,
 }
@@ -280,6 +282,7 @@ impl EventLog for Faulty {
         from: Option<Version>,
         limit: usize,
     ) -> Result<Vec<Recorded>, LogError> {
+        self.1.looks_back.fetch_add(1, Ordering::SeqCst);
         self.0.read_stream_back(stream, from, limit).await
     }
 
