@@ -288,7 +288,11 @@ pub enum EngineError {
     /// Queues are full, the disk is, or the engine is stopping; nothing was stored.
     #[error("overloaded")]
     Overloaded,
-    /// The log failed; whether the call took effect is unknown.
+    /// The log failed, or cannot be read now; if something was to be written, whether it is, is unknown. Worth another
+    /// try.
     #[error("the log failed: {0}")]
     LogFailed(String),
+    /// What follows from the call can never be written; nothing was stored. A defect.
+    #[error("the log can never hold this: {0}")]
+    Unwritable(String),
 }

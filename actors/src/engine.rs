@@ -1,6 +1,7 @@
 //! The handle to everything: resolves calls, sends them to their contacts, and answers when the log has them.
 
 mod call;
+mod click;
 mod delete;
 mod erase;
 mod find;
@@ -172,6 +173,7 @@ impl From<Failure> for EngineError {
         match failure {
             Failure::Conflict | Failure::Unavailable => Self::Overloaded,
             Failure::Log(reason) | Failure::Unreadable(reason) => Self::LogFailed(reason),
+            Failure::Unwritable(reason) => Self::Unwritable(reason),
         }
     }
 }

@@ -61,7 +61,7 @@ pub struct DefinitionArguments {
     /// Definitions of buckets [env: DEFINITIONS_DIR] [default: ./definitions]
     #[arg(long, value_name = "DIR")]
     definitions: Option<PathBuf>,
-    /// The buckets of them that take part; * = all, `,` = none [env: MAINSPRING_ENABLED_BUCKETS] [default: *]
+    /// The buckets of them that take part; * = all, `,` = none [env: ENABLED_BUCKETS] [default: *]
     #[arg(long, value_name = "ID,..")]
     enabled_buckets: Option<String>,
 }
@@ -76,9 +76,10 @@ impl DefinitionArguments {
     /// Reads the definitions. `None` keeps those that the log knows. Prints every issue; an error of a definition is a
     /// fault, and so is a bucket that is not defined (BK-202).
     pub fn load(&self) -> anyhow::Result<Option<Vec<BucketDefinition>>> {
-        let selection =
-            self.enabled_buckets.clone().or_else(|| environment::verbatim("MAINSPRING_ENABLED_BUCKETS"));
-        let selection = selection.unwrap_or_default();
+        let selection = match &self.enabled_buckets {
+            Some(selection) => selection.clone(),
+            None => enabled_buckets()?.unwrap_or_default(),
+        };
         match for_start(self.place())? {
             Some(definitions) => {
                 let selected = select(definitions, &selection);
@@ -91,6 +92,13 @@ impl DefinitionArguments {
             }
         }
     }
+}
+
+/// The selection in the environment; blanks in it mean something (BK-202).
+fn enabled_buckets() -> anyhow::Result<Option<String>> {
+    let given = |name: &str| Ok(environment::verbatim(name).filter(|value| !value.is_empty()));
+    let found = environment::either(["ENABLED_BUCKETS", "MAINSPRING_ENABLED_BUCKETS"], given)?;
+    Ok(found.map(|(_, selection)| selection))
 }
 
 fn for_start(place: Option<PathBuf>) -> anyhow::Result<Option<Vec<BucketDefinition>>> {

@@ -43,6 +43,38 @@ pub fn chosen<T>(
     given.map_err(|problem| Fault::usage(format!("{name}: {problem}")).into())
 }
 
+/// The names of a variable that has two, the documented one first, and a synonym from before it was documented.
+pub type Names = [&'static str; 2];
+
+/// What stands in a variable that has two names, and under which of them it was found. Both with different values are
+/// an error, since nobody could say which one is meant.
+pub fn either<T: PartialEq>(
+    names: Names,
+    read: impl Fn(&str) -> anyhow::Result<Option<T>>,
+) -> anyhow::Result<Option<(&'static str, T)>> {
+    let [name, synonym] = names;
+    match (read(name)?, read(synonym)?) {
+        (Some(value), Some(other)) if value != other => {
+            Err(Fault::usage(format!("{name} and {synonym} are different: set only {name}")).into())
+        }
+        (Some(value), _) => Ok(Some((name, value))),
+        (None, value) => Ok(value.map(|value| (synonym, value))),
+    }
+}
+
+/// As [`chosen`], from a variable that has two names.
+pub fn chosen_by_either<T>(
+    flag: Option<T>,
+    names: Names,
+    read: impl FnOnce(&str) -> Result<T, String>,
+) -> anyhow::Result<Option<T>> {
+    if flag.is_some() {
+        return Ok(flag);
+    }
+    let Some((name, text)) = either(names, |name| Ok(text(name)))? else { return Ok(None) };
+    read(&text).map(Some).map_err(|problem| Fault::usage(format!("{name}: {problem}")).into())
+}
+
 /// A secret from `NAME`, or from the file that `NAME_FILE` names.
 pub fn secret(name: &str) -> anyhow::Result<Option<String>> {
     if let Some(value) = text(name) {
@@ -54,4 +86,24 @@ pub fn secret(name: &str) -> anyhow::Result<Option<String>> {
         .with_context(|| Fault::usage(format!("{variable}: {} cannot be read", file.display())))?;
     let content = content.trim_end_matches(['\r', '\n']).to_owned();
     Ok((!content.is_empty()).then_some(content))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cf_06_a_variable_with_two_names_is_read_by_the_documented_one_first() {
+        let read = |first: Option<u8>, second: Option<u8>| {
+            either(["FIRST", "SECOND"], |name| Ok(if name == "FIRST" { first } else { second }))
+        };
+        assert_eq!(read(None, None).unwrap(), None);
+        assert_eq!(read(Some(1), None).unwrap(), Some(("FIRST", 1)));
+        assert_eq!(read(None, Some(2)).unwrap(), Some(("SECOND", 2)));
+        assert_eq!(read(Some(3), Some(3)).unwrap(), Some(("FIRST", 3)));
+        assert_eq!(
+            read(Some(1), Some(2)).unwrap_err().to_string(),
+            "FIRST and SECOND are different: set only FIRST"
+        );
+    }
 }

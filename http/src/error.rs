@@ -62,7 +62,7 @@ pub enum ApiError {
         /// Seconds until all slots are free.
         reset: u64,
     },
-    /// HT-30: nothing was stored.
+    /// HT-30: nothing was stored. IG-38: or the log failed.
     #[error("Service overloaded")]
     Overloaded,
     /// HT-28: the cause goes to the log, never to the caller.
@@ -97,7 +97,12 @@ impl From<EngineError> for ApiError {
             }
             EngineError::Refused(reason) => Self::BadRequest(reason),
             EngineError::Overloaded => Self::Overloaded,
-            EngineError::LogFailed(_) => Self::internal(error),
+            // IG-30, IG-38: worth another try, which a repeat with the same idempotency key makes safe.
+            EngineError::LogFailed(_) => {
+                tracing::error!(%error, "a request failed");
+                Self::Overloaded
+            }
+            EngineError::Unwritable(_) => Self::internal(error),
         }
     }
 }
@@ -153,5 +158,21 @@ impl ResponseError for ApiError {
             _ => {}
         }
         response.json(json!({"error": self.to_string()}))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ig_30_ig_38_a_log_that_fails_is_worth_another_try_and_a_defect_is_not() {
+        let answer = |error: EngineError| ApiError::from(error).error_response();
+        for error in [EngineError::LogFailed("disk".to_owned()), EngineError::Overloaded] {
+            let answer = answer(error);
+            assert_eq!(answer.status(), 503);
+            assert_eq!(answer.headers().get("retry-after").map(|value| value.as_bytes()), Some(&b"1"[..]));
+        }
+        assert_eq!(answer(EngineError::Unwritable("size".to_owned())).status(), 500);
     }
 }

@@ -13,7 +13,12 @@ use mainspring_actors::Engine;
 use mainspring_projections::ReadModels;
 use mainspring_schemas::{EndpointId, destination::Description};
 
-use crate::{analytics::Analytics, identify::TokenKeys, limiter::Limiter, sources::registry::Registry};
+use crate::{
+    analytics::Analytics,
+    identify::{TokenKeys, UsedTokens},
+    limiter::Limiter,
+    sources::registry::Registry,
+};
 
 /// Says why an endpoint's address is refused (OB-196).
 pub type UrlCheck = Arc<dyn Fn(&str) -> Result<(), String> + Send + Sync>;
@@ -93,6 +98,8 @@ pub struct AppState {
     pub(crate) admin_limiter: Limiter,
     /// Failed verifications of webhooks, by client address.
     pub(crate) failed_webhooks: Limiter,
+    /// Identity tokens that were used.
+    pub(crate) used_tokens: UsedTokens,
     /// The newest position acknowledged by this process; listings wait for it.
     acknowledged: AtomicU64,
     /// Whether requests are taken; cleared before the listener closes.
@@ -111,6 +118,7 @@ impl AppState {
             settings,
             admin_limiter,
             failed_webhooks: Limiter::new(Some(FAILED_WEBHOOKS)),
+            used_tokens: UsedTokens::default(),
             acknowledged: AtomicU64::new(0),
             ready: AtomicBool::new(true),
             started: std::time::Instant::now(),

@@ -159,6 +159,7 @@ fn contact_events() -> Vec<ContactEvent> {
                 event: RecordId(Uuid::from_u128(5)),
                 request: 6,
             }],
+            by_reference: false,
             standings: vec![contact::MovedStanding {
                 bucket,
                 epochs: 2,
@@ -445,6 +446,7 @@ fn later_fields() -> Vec<(&'static str, StreamName, DomainEvent, Encoded)> {
             first_seen_at: AT,
             occurrences: [].into(),
             idempotency: Vec::new(),
+            by_reference: false,
             standings: vec![contact::MovedStanding {
                 bucket: bucket_id(),
                 epochs: 2,
@@ -544,6 +546,19 @@ fn later_fields() -> Vec<(&'static str, StreamName, DomainEvent, Encoded)> {
             idempotency: Some(contact::Idempotency { key: "evt_1".into(), request: 7 }),
         }),
     ];
+    let by_reference = ContactEvent::Absorbed(Box::new(contact::Absorbed {
+        at: AT,
+        loser: contact_id(3),
+        loser_version: 7,
+        aliases: Vec::new(),
+        keys: keys(),
+        properties: properties(),
+        first_seen_at: AT,
+        occurrences: [].into(),
+        idempotency: Vec::new(),
+        by_reference: true,
+        standings: Vec::new(),
+    }));
     let of_contact = |name: &'static str| {
         move |event: ContactEvent| {
             let encoded = event.encode().unwrap();
@@ -585,6 +600,7 @@ fn later_fields() -> Vec<(&'static str, StreamName, DomainEvent, Encoded)> {
     let of_a_source = of_a_source.into_iter().map(of_contact("source"));
     contact_events
         .chain(of_a_source)
+        .chain(std::iter::once(by_reference).map(of_contact("reference")))
         .chain(bucket_events.into_iter().map(of_bucket))
         .chain(requeued_events().into_iter().map(of_delivery("requeues")))
         .chain(endpoint_events.into_iter().map(of_endpoint("limits")))

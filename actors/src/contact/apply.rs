@@ -30,7 +30,8 @@ pub struct Meta {
     pub definitions: Position,
 }
 
-/// Brings `state` to where it is after `event`.
+/// Brings `state` to where it is after `event`. If that is an [`Absorbed`] by reference, whoever applies it lets the
+/// state unite its history with the loser's.
 pub fn apply(state: &mut ContactState, event: &ContactEvent, meta: Meta) {
     state.id = Some(meta.contact);
     state.version = Some(meta.version);
@@ -229,10 +230,10 @@ fn absorb(state: &mut ContactState, absorbed: &Absorbed) {
     for (name, instants) in &absorbed.occurrences {
         state.occurrences.unite(name, instants);
     }
-    for moved in &absorbed.idempotency {
+    state.remembered.insert_all(absorbed.idempotency.iter().map(|moved| {
         let digest = u128::from_be_bytes(moved.digest);
-        state.remembered.insert(Remembered { digest, event: moved.event, request: moved.request });
-    }
+        Remembered { digest, event: moved.event, request: moved.request }
+    }));
     for moved in &absorbed.standings {
         let standing = state.standing_mut(&moved.bucket);
         let survivor_stays = standing.stay.is_some();

@@ -41,6 +41,9 @@ pub struct Policy {
     pub max_properties: usize,
     /// Most keys of one kind that calls can attach to a contact (KE-12); what comes with a merge is never lost.
     pub max_keys_per_kind: usize,
+    /// Most instants and idempotency keys that a merge writes down again; of a longer history the survivor's stream only
+    /// says where it stands (RS-88).
+    pub max_moved_history: usize,
     /// When contacts that one call designates become one (RS-23).
     pub merges: MergePolicy,
     /// Which calls replace a primary address (RS-32).
@@ -68,6 +71,7 @@ impl Default for Policy {
         Self {
             max_properties: 256 * 1024,
             max_keys_per_kind: 1000,
+            max_moved_history: 10_000,
             merges: MergePolicy::default(),
             email_update: EmailUpdate::default(),
             announce_all: false,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use mainspring_schemas::{
     BucketId, ContactId, Properties, RecordId, Timestamp,
+    catalog::PublicContact,
     event::contact::{
         BucketLeft, ContactEvent, EventRecorded, Idempotency, IdentityConflict, LeaveReason, Looked,
         MergedInto, PropertiesChanged, Seen, TransitionSource, Via,
@@ -121,6 +122,12 @@ pub fn decide(
         state.recorded_wake = state.wake_at();
     }
     Decision { events, causes, outcome, entered, left, unused, again }
+}
+
+/// Whether the world sees a contact differently (CT-91): a further key or the time alone is not announced.
+fn shows_change(before: PublicContact, after: PublicContact) -> bool {
+    let PublicContact { last_seen_at, updated_at, .. } = after;
+    PublicContact { last_seen_at, updated_at, ..before } != after
 }
 
 /// The loser's half of a merge.
@@ -244,7 +251,10 @@ impl Progress<'_> {
                 return self.put_off(Command::Call(Box::new(call)));
             }
         }
-        let observable_before = self.events.len();
+        let explicit = call.event.is_none();
+        let announces = explicit || self.turn.policy.announce_all;
+        let public_before = (announces && !absent).then(|| self.state.public());
+        let events_before = self.events.len();
         let merged = !call.losers.is_empty();
         if merged {
             self.absorb(&call, &mut touched);
@@ -258,8 +268,9 @@ impl Progress<'_> {
         for name in call.patch.keys() {
             self.turn.rules.touched_by_property(name, &mut touched);
         }
-        let changed = absent || self.events.len() > observable_before;
-        let explicit = call.event.is_none();
+        let changed = absent || self.events.len() > events_before;
+        let observable =
+            absent || public_before.is_some_and(|before| shows_change(before, self.state.public()));
         let imported = call.via == Via::Import;
         let event = call.event.map(|event| self.record(event, &mut touched));
         for (kind, other) in call.conflicts {
@@ -282,7 +293,7 @@ impl Progress<'_> {
         }
         self.announce_merges(&call.losers);
         let announce_all = self.turn.policy.announce_all;
-        if changed && (explicit || announce_all) || self.patched && announce_all {
+        if observable && announces || self.patched && announce_all {
             self.announce(if absent { OutboundEvent::ContactCreated } else { OutboundEvent::ContactUpdated });
         }
         Outcome::Done { created: absent, merged, event }

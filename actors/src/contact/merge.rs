@@ -13,11 +13,12 @@ use mainspring_schemas::{
 use super::{
     command::{Call, Command, Outcome, Taken},
     decide::Progress,
-    state::ContactState,
+    state::{ContactState, Remembered},
 };
 
-/// The survivor's events for all losers of a call, in rank order.
-pub(super) fn absorbed(survivor: &ContactState, call: &Call, now: Timestamp) -> Vec<Absorbed> {
+/// The survivor's events for all losers of a call, in rank order. A history of more than `most` instants and keys is
+/// absorbed by reference: what one append may hold is limited, what a contact did is not.
+pub(super) fn absorbed(survivor: &ContactState, call: &Call, now: Timestamp, most: usize) -> Vec<Absorbed> {
     let mut folded = Properties::new();
     let mut filled: Vec<KeyKind> =
         KeyKind::ALL.into_iter().filter(|kind| survivor.primary(*kind).is_some()).collect();
@@ -28,6 +29,7 @@ pub(super) fn absorbed(survivor: &ContactState, call: &Call, now: Timestamp) -> 
         .map(|loser| {
             // Losers in order, each over the one before; the survivor over them (MC-20).
             folded = properties::merged(&folded, &loser.state.properties);
+            let by_reference = loser.state.history_len() > most;
             Absorbed {
                 at: now,
                 loser: loser.contact,
@@ -36,18 +38,9 @@ pub(super) fn absorbed(survivor: &ContactState, call: &Call, now: Timestamp) -> 
                 keys: moved_keys(loser, call, &mut filled),
                 properties: properties::merged(&folded, &survivor.properties),
                 first_seen_at: loser.state.first_seen_at,
-                occurrences: occurrences(&loser.state),
-                idempotency: loser
-                    .state
-                    .remembered
-                    .sorted()
-                    .iter()
-                    .map(|known| MovedIdempotency {
-                        digest: known.digest.to_be_bytes(),
-                        event: known.event,
-                        request: known.request,
-                    })
-                    .collect(),
+                occurrences: if by_reference { BTreeMap::new() } else { occurrences(&loser.state) },
+                idempotency: if by_reference { Vec::new() } else { idempotency(&loser.state) },
+                by_reference,
                 standings: standings(&loser.state, &mut staying),
             }
         })
@@ -75,6 +68,15 @@ fn moved_keys(loser: &Taken, call: &Call, filled: &mut Vec<KeyKind>) -> Vec<Atta
 
 fn occurrences(loser: &ContactState) -> BTreeMap<compact_str::CompactString, Vec<Timestamp>> {
     loser.occurrences.iter().map(|(name, instants)| (name.clone(), instants.to_vec())).collect()
+}
+
+fn idempotency(loser: &ContactState) -> Vec<MovedIdempotency> {
+    let moved = |known: Remembered| MovedIdempotency {
+        digest: known.digest.to_be_bytes(),
+        event: known.event,
+        request: known.request,
+    };
+    loser.remembered.sorted().into_iter().map(moved).collect()
 }
 
 /// The loser's standings as they move; a bucket in `staying` has a stay already, which goes on (BK-240).
@@ -139,8 +141,9 @@ impl Progress<'_> {
         for loser in &call.losers {
             self.former_keys.absorb(loser.contact, &loser.state);
         }
-        for event in absorbed(self.state, call, self.turn.now) {
-            for name in event.occurrences.keys() {
+        let most = self.turn.policy.max_moved_history;
+        for (event, loser) in absorbed(self.state, call, self.turn.now, most).into_iter().zip(&call.losers) {
+            for (name, _) in loser.state.occurrences.iter() {
                 self.turn.rules.touched_by_event(name, touched);
             }
             for name in event.properties.keys() {
@@ -150,7 +153,11 @@ impl Progress<'_> {
             for moved in event.standings.iter().filter(|moved| moved.active.is_some()) {
                 self.turn.rules.touched_by_stay(&moved.bucket, touched);
             }
+            let by_reference = event.by_reference;
             self.emit(ContactEvent::Absorbed(Box::new(event)));
+            if by_reference {
+                self.state.unite_history(&loser.state);
+            }
         }
         // Clocks of moved stays run on; everything is planned anew with the united history.
         for (index, rule) in (0_u32..).zip(&self.turn.rules.rules) {
@@ -158,6 +165,37 @@ impl Progress<'_> {
                 self.stamp_deadline(rule);
             }
             self.replan(index, self.turn.now);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mainspring_schemas::{ContactId, RecordId};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::contact::Policy;
+
+    #[test]
+    fn rs_84_a_merge_stays_small_whatever_the_loser_did() {
+        let most = Policy::default().max_moved_history;
+        for keys in [0, most, most + 1, 300_000] {
+            let remembered = (0..keys as u128)
+                .map(|digest| Remembered {
+                    digest,
+                    event: RecordId(Uuid::from_u128(digest)),
+                    request: u64::MAX,
+                })
+                .collect::<Vec<_>>()
+                .into();
+            let state = Box::new(ContactState { remembered, ..ContactState::default() });
+            let loser = Taken { contact: ContactId(Uuid::from_u128(1)), version: None, state };
+            let survivor = ContactState::default();
+            let absorbed = absorbed(&survivor, &Call::of_nobody(vec![loser]), Timestamp(0), most);
+            assert_eq!(absorbed[0].by_reference, keys > most);
+            let encoded = ContactEvent::Absorbed(Box::new(absorbed[0].clone())).encode().unwrap();
+            assert!(encoded.payload.len() < 1 << 20, "{keys} keys take {} bytes", encoded.payload.len());
         }
     }
 }

@@ -74,10 +74,17 @@ impl Replay {
         let mut staying =
             self.state.standings.iter().filter(|s| s.stay.is_some()).map(|s| s.bucket.clone()).collect();
         absorbed.standings = merge::standings(loser, &mut staying);
+        let history = absorbed.by_reference.then_some(loser);
+        for (name, _) in history.iter().flat_map(|loser| loser.occurrences.iter()) {
+            rules.touched_by_event(name, &mut self.touched);
+        }
         let event = ContactEvent::Absorbed(Box::new(absorbed));
         touch(rules, &event, &mut self.touched);
         self.progress(rules, moment.at, |progress, _| {
             progress.emit(event);
+            if let Some(loser) = history {
+                progress.state.unite_history(loser);
+            }
             for index in (0_u32..).take(rules.rules.len()) {
                 progress.replan(index, moment.at);
             }

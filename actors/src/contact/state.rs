@@ -242,6 +242,20 @@ impl ContactState {
         &mut self.standings[index]
     }
 
+    /// How many instants and idempotency keys its history consists of.
+    pub(super) fn history_len(&self) -> usize {
+        let instants = self.occurrences.iter().map(|(_, instants)| instants.len()).sum::<usize>();
+        instants + self.remembered.len()
+    }
+
+    /// Adds what another contact did and which idempotency keys it used (BK-240, MC-31).
+    pub(crate) fn unite_history(&mut self, other: &Self) {
+        for (name, instants) in other.occurrences.iter() {
+            self.occurrences.unite(name, instants);
+        }
+        self.remembered.insert_all(other.remembered.sorted());
+    }
+
     /// When the contact must be looked at next. A turn that did not get through goes on right after the instant up to
     /// which all is decided.
     pub fn wake_at(&self) -> Option<Timestamp> {

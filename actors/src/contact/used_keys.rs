@@ -44,6 +44,20 @@ impl UsedKeys {
         }
     }
 
+    /// Adds many keys at once, in a time that grows with their number only. What is known stays.
+    pub(super) fn insert_all(&mut self, more: impl IntoIterator<Item = Remembered>) {
+        let mut more = more.into_iter().peekable();
+        if more.peek().is_none() {
+            return;
+        }
+        let mut all = self.sorted();
+        all.extend(more);
+        // Stable: of two with the same digest the one that was known comes first.
+        all.sort_by_key(|key| key.digest);
+        all.dedup_by_key(|key| key.digest);
+        *self = all.into();
+    }
+
     /// All keys, sorted by digest.
     pub fn sorted(&self) -> Vec<Remembered> {
         let mut all = Vec::with_capacity(self.len());
@@ -54,7 +68,8 @@ impl UsedKeys {
         all
     }
 
-    fn len(&self) -> usize {
+    /// How many they are.
+    pub(super) fn len(&self) -> usize {
         self.older.as_ref().map_or(0, |older| older.len()) + self.recent.len()
     }
 }
@@ -111,6 +126,9 @@ mod tests {
         assert!(expected.values().all(|key| keys.get(key.digest) == Some(key)));
         assert_eq!(keys.get(key(usize::MAX).digest), None);
         assert_eq!(keys.older.as_ref().map(|older| older.len()), Some(3 * RECENT));
+        let mut at_once = UsedKeys::from(vec![key(5)]);
+        at_once.insert_all((0..3 * RECENT + 7).map(key).chain([Remembered { request: 0, ..key(1) }]));
+        assert_eq!(at_once, keys);
         let copy = keys.clone();
         assert!(
             copy.older.iter().zip(&keys.older).all(|(copy, own)| Arc::ptr_eq(copy, own)),

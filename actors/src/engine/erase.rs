@@ -33,6 +33,21 @@ pub struct Erased {
 }
 
 impl Engine {
+    /// The contact that somebody means who wants it erased: a live one by its id, a former self's or any key (RS-61),
+    /// else a deleted one, whom only the id still names.
+    ///
+    /// # Errors
+    /// [`EngineError::LogFailed`] if the log cannot be read.
+    pub async fn to_erase(&self, any_key: &str) -> Result<Option<ContactId>, EngineError> {
+        let id = any_key.parse().ok();
+        if let Some(id) = id
+            && self.answers_for(id).await?.is_some()
+        {
+            return Ok(Some(id));
+        }
+        Ok(self.resolve(any_key).await?.or(id))
+    }
+
     /// Erases the live contact that owns the keys.
     ///
     /// # Errors

@@ -33,7 +33,11 @@ impl Engine {
             match state.fate {
                 Fate::Live if self.core.lacks(&state, id) => self.finish_merge(id).await?,
                 Fate::Live => return Ok(Some(state)),
-                Fate::MergedInto(survivor) => contact = survivor,
+                // Not by way of everybody who was between them (RS-87).
+                Fate::MergedInto(_) => match self.answers_for(contact).await? {
+                    Some(survivor) => contact = survivor,
+                    None => return Ok(None),
+                },
                 Fate::Absent | Fate::Deleted(_) | Fate::Erased => return Ok(None),
             }
         }

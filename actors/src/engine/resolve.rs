@@ -9,7 +9,7 @@ use mainspring_schemas::{
     codec::EncodeError,
     identity::{IdentityKey, KeyKind},
 };
-use tokio::sync::oneshot::{self, error::TryRecvError};
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::{
@@ -26,6 +26,12 @@ use crate::{
 
 /// How often a call starts over because somebody else was first.
 pub(super) const ATTEMPTS: usize = 16;
+
+/// Most keys of a contact that takes part in a merge: each is a stream of the same append, which may hold 65,535.
+const MOST_MOVED_KEYS: usize = 10_000;
+
+/// Most bytes of the properties of a contact that takes part in a merge: those of five make one record, at most 16 MiB.
+const MOST_MOVED_PROPERTIES: usize = 2 << 20;
 
 type Answering = oneshot::Receiver<Result<Answer, Failure>>;
 
@@ -140,13 +146,24 @@ impl Core {
             kind => kind == KeyKind::Provider,
         });
         for owner in &owners {
-            let (keys, first_seen_at) = if owners.len() > 1 || weak {
-                let state = self.view(*owner).await?;
-                (state.keys.iter().map(|held| held.key.clone()).collect(), state.first_seen_at)
+            let contact = *owner;
+            candidates.push(if owners.len() > 1 || weak {
+                let state = self.view(contact).await?;
+                Candidate {
+                    contact,
+                    keys: state.keys.iter().map(|held| held.key.clone()).collect(),
+                    first_seen_at: state.first_seen_at,
+                    is_immovable: state.keys.len() > MOST_MOVED_KEYS
+                        || state.properties_size > MOST_MOVED_PROPERTIES,
+                }
             } else {
-                (Vec::new(), Default::default())
-            };
-            candidates.push(Candidate { contact: *owner, keys, first_seen_at });
+                Candidate {
+                    contact,
+                    keys: Vec::new(),
+                    first_seen_at: Timestamp::default(),
+                    is_immovable: false,
+                }
+            });
         }
         Ok(candidates)
     }
@@ -196,7 +213,7 @@ impl Core {
         call.unowned = plan.unowned;
         call.conflicts = plan.conflicts;
         let (decided, in_line) = oneshot::channel();
-        let (reply, mut answer) = oneshot::channel();
+        let (reply, answer) = oneshot::channel();
         in_flight.then(Box::new({
             let (directory, changing) = (Arc::clone(&self.directory), Arc::clone(&changing));
             move |result| {
@@ -216,7 +233,17 @@ impl Core {
             decided: Some(decided),
             reply,
         })))?;
-        let _ = in_line.await;
+        if in_line.await.is_ok_and(|decided| decided.turned_away) {
+            // Nothing of it is in line. It was refused by what may not be durable yet, so that may have to come first.
+            let answer = Self::answer(answer).await?;
+            let Some(unused) = answer.unused else { return Err(EngineError::Overloaded) };
+            if let Outcome::Full(kind) = answer.outcome {
+                return Ok(Carried::Full(contact, kind, unused));
+            }
+            // Somebody else answers for a key by now: what was heard of them all is in doubt.
+            self.forget(&request.identity);
+            return Ok(Carried::Again(unused));
+        }
         if !self.log().atomic_streams() {
             // Claims and contacts agree again only when all is written: until then nobody else may come.
             let (done, settled) = oneshot::channel();
@@ -236,25 +263,7 @@ impl Core {
             // It failed before they were remembered.
             self.directory.forget_all(&*changing);
         }
-        match answer.try_recv() {
-            Ok(Ok(Answer { unused: Some(unused), outcome: Outcome::Full(kind), .. })) => {
-                self.directory.forget_all(&*changing);
-                Ok(Carried::Full(contact, kind, unused))
-            }
-            Ok(Ok(Answer { unused: Some(unused), .. })) => {
-                // Somebody else answers for a key by now: what was heard of them all is in doubt.
-                self.forget(&request.identity);
-                Ok(Carried::Again(unused))
-            }
-            Ok(settled) => {
-                let (reply, answer) = oneshot::channel();
-                let _ = reply.send(settled);
-                Ok(Carried::InLine(answer, contact))
-            }
-            Err(TryRecvError::Empty) => Ok(Carried::InLine(answer, contact)),
-            // Nobody will answer any more, and a receiver that told so must not be asked again.
-            Err(TryRecvError::Closed) => Err(Failure::Unavailable.into()),
-        }
+        Ok(Carried::InLine(answer, contact))
     }
 
     async fn take(

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use compact_str::ToCompactString;
 use mainspring_eventlog::{Expected, Position};
 use mainspring_schemas::{
     BucketId, ContactId,
@@ -84,6 +85,11 @@ impl Engine {
     }
 }
 
+/// A contact's id as the user id that it is on the wire, if the contact has no better one (KE-20).
+fn own_id(contact: ContactId) -> IdentityKey {
+    IdentityKey { kind: KeyKind::External, value: contact.to_compact_string() }
+}
+
 impl Core {
     async fn restore_in_turn(&self, id: ContactId) -> Result<Restoration, EngineError> {
         for _ in 0..ATTEMPTS {
@@ -98,6 +104,12 @@ impl Core {
             }
             self.may_be_restored(&state)?;
             let (free, lost_keys) = self.still_free(&state).await?;
+            let is_called_by_id =
+                !free.iter().any(|(key, _)| matches!(key.kind, KeyKind::External | KeyKind::Anonymous));
+            if is_called_by_id && self.directory.owner(&own_id(contact)).await?.contact.is_some() {
+                let reason = "Another contact has the id of this one as its user id (KE-22)";
+                return Err(EngineError::State(reason.to_owned()));
+            }
             let now = self.now();
             let before = self.write_claims(now, None, |claims| claims.reclaim(&free, contact))?;
             let also = Also { before, after: Vec::new() };
@@ -126,7 +138,7 @@ impl Core {
     }
 
     /// The keys of a deleted contact that nobody owns, with what a claim of each must expect; and those that somebody
-    /// does.
+    /// does, or that would be mistaken for somebody's (KE-22).
     async fn still_free(
         &self,
         state: &ContactState,
@@ -135,9 +147,10 @@ impl Core {
         self.directory.forget_all(state.keys.iter().map(|held| &held.key));
         for held in &state.keys {
             let owner = self.directory.owner(&held.key).await?;
-            match owner.contact {
-                None => free.push((held.key.clone(), owner.expected)),
-                Some(_) => lost.push(held.key.clone()),
+            if owner.contact.is_some() || self.directory.is_mistakable(&held.key).await? {
+                lost.push(held.key.clone());
+            } else {
+                free.push((held.key.clone(), owner.expected));
             }
         }
         Ok((free, lost))

@@ -6,6 +6,7 @@
 mod members;
 mod why;
 
+use futures_util::future::BoxFuture;
 use mainspring_eventlog::{EventLog, LogError, Recorded};
 use mainspring_schemas::{
     BucketId, ContactId, StreamName, Timestamp,
@@ -59,10 +60,24 @@ pub async fn contact_at(
             let event = contact_event(record)?;
             if record.recorded_at <= at || is_transition_until(&event, at) {
                 apply(&mut state, &event, meta(contact, record, at));
+                if let ContactEvent::Absorbed(absorbed) = &event
+                    && absorbed.by_reference
+                {
+                    state.unite_history(&former_self(log, absorbed.loser, at).await?);
+                }
             }
         }
     }
     Ok(state)
+}
+
+/// Boxed, since it may have former selves of its own.
+fn former_self(
+    log: &dyn EventLog,
+    contact: ContactId,
+    at: Timestamp,
+) -> BoxFuture<'_, Result<ContactState, HistoryError>> {
+    Box::pin(contact_at(log, contact, at))
 }
 
 /// Whether the event is a transition decided for an instant up to `at`.

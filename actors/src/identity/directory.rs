@@ -66,6 +66,8 @@ pub struct Directory {
     log: Arc<dyn EventLog>,
     hasher: KeyHasher,
     cache: Cache<[u8; 16], Owner>,
+    /// Who survived whom, past all merges in between (RS-87). Never wrong, since no merge is undone, only behind.
+    survivors: Cache<ContactId, ContactId>,
     /// Where claims are not written together with the contacts they name: a claim is good if its contact has the key.
     contacts: Option<Arc<dyn ContactReader>>,
 }
@@ -73,7 +75,7 @@ pub struct Directory {
 impl Directory {
     /// A directory over a log that remembers up to `capacity` keys.
     pub fn new(log: Arc<dyn EventLog>, hasher: KeyHasher, capacity: usize) -> Self {
-        Self { log, hasher, cache: Cache::new(capacity), contacts: None }
+        Self { log, hasher, cache: Cache::new(capacity), survivors: Cache::new(capacity), contacts: None }
     }
 
     /// Judges every claim by the contact it names, for a log that appends to one stream at a time (MC-43).
@@ -181,22 +183,35 @@ impl Directory {
         })
     }
 
-    /// What became of a contact, following merges.
+    /// What became of a contact, following merges. A chain of them is walked once.
     ///
     /// # Errors
     /// See [`DirectoryError`].
     pub async fn standing(&self, contact: ContactId) -> Result<Standing, DirectoryError> {
         let mut contact = contact;
-        loop {
+        let mut former = Vec::new();
+        let standing = loop {
+            if let Some(survivor) = self.survivors.get(&contact) {
+                former.push(contact);
+                contact = survivor;
+                continue;
+            }
             let stream = mainspring_schemas::StreamName::contact(contact);
             let newest = self.log.read_stream_back(&stream, None, 1).await?;
-            let Some(record) = newest.first() else { return Ok(Standing::Unknown) };
+            let Some(record) = newest.first() else { break Standing::Unknown };
             match ContactEvent::decode(&record.event_type, record.schema_version, &record.payload)? {
-                ContactEvent::MergedInto(merged) => contact = merged.survivor,
-                ContactEvent::Deleted(_) | ContactEvent::Erased(_) => return Ok(Standing::Deleted),
-                _ => return Ok(Standing::Live(contact)),
+                ContactEvent::MergedInto(merged) => {
+                    former.push(contact);
+                    contact = merged.survivor;
+                }
+                ContactEvent::Deleted(_) | ContactEvent::Erased(_) => break Standing::Deleted,
+                _ => break Standing::Live(contact),
             }
+        };
+        for former in former {
+            self.survivors.insert(former, contact);
         }
+        Ok(standing)
     }
 }
 

@@ -107,6 +107,20 @@ impl Directory {
         Ok(all)
     }
 
+    /// Whether a key that nobody owns would be mistaken for somebody's all the same (KE-22): as a `userId` its value
+    /// designates them, or as an anonymous id it is a key of theirs of another kind.
+    ///
+    /// # Errors
+    /// See [`DirectoryError`].
+    pub async fn is_mistakable(&self, key: &IdentityKey) -> Result<bool, DirectoryError> {
+        let whose = match key.kind {
+            KeyKind::External => self.look_up(key).await?.found.owner,
+            KeyKind::Anonymous => self.disguised(key).await?,
+            KeyKind::Email | KeyKind::Discord | KeyKind::Provider => None,
+        };
+        Ok(whose.is_some())
+    }
+
     /// Whose id of another kind an anonymous value is.
     async fn disguised(&self, key: &IdentityKey) -> Result<Option<ContactId>, DirectoryError> {
         let external = IdentityKey { kind: KeyKind::External, value: key.value.clone() };

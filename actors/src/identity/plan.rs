@@ -36,6 +36,8 @@ pub struct Candidate {
     pub keys: Vec<IdentityKey>,
     /// When it was first seen.
     pub first_seen_at: Timestamp,
+    /// It has more keys or properties than one append can move: it is merged with nobody.
+    pub is_immovable: bool,
 }
 
 impl Candidate {
@@ -111,6 +113,9 @@ pub fn plan(found: &[Found], candidates: &[Candidate], policy: MergePolicy) -> P
     let is_identified = |owner: &ContactId| {
         candidates.iter().any(|candidate| candidate.contact == *owner && candidate.is_identified(called))
     };
+    let is_immovable = |owner: &ContactId| {
+        candidates.iter().any(|candidate| candidate.contact == *owner && candidate.is_immovable)
+    };
     // Anonymous keys come last in attach order, so that by then all strong owners are known.
     for item in found {
         if let Some(owner) = item.owner.filter(|owner| !owners.contains(owner)) {
@@ -123,7 +128,8 @@ pub fn plan(found: &[Found], candidates: &[Candidate], policy: MergePolicy) -> P
                     is_identified(&owner) && (another_user || owners.iter().any(is_identified))
                 }
             };
-            if stays_apart {
+            let cannot_join = !owners.is_empty() && (is_immovable(&owner) || owners.iter().any(is_immovable));
+            if stays_apart || cannot_join {
                 conflicts.push((item.key.kind, owner));
                 continue;
             }
@@ -248,8 +254,9 @@ mod tests {
             .zip(1_i64..)
             .map(|(keys, age)| Candidate {
                 contact: id(age as u128),
-                keys: keys.split_whitespace().map(parse).collect(),
+                keys: keys.split_whitespace().filter(|key| *key != "!").map(parse).collect(),
                 first_seen_at: Timestamp(age),
+                is_immovable: keys.contains('!'),
             })
             .collect();
         let called = identity(call);
@@ -318,6 +325,15 @@ mod tests {
     }
 
     #[test]
+    fn rs_84_who_has_more_than_one_append_can_move_stays_apart_and_the_call_goes_on() {
+        check("the first key decides", &["A e1", "B !"], "B e1", (2, &[], "", 1));
+        check("whichever it is", &["A !", "e1 D"], "A e1", (1, &[], "", 1));
+        check("the others join", &["A", "e1 !", "D"], "A e1 D", (1, &[3], "", 1));
+        check("new keys attach", &["A !"], "A e1 V", (1, &[], "e1 V", 0));
+        check_under(MergePolicy::Any, "whatever the policy", &["A", "V !"], "A V", (1, &[], "", 1));
+    }
+
+    #[test]
     fn ws_106_a_provider_key_its_id_as_external_id_and_the_address_in_this_order() {
         check("nobody: created under the provider's id", &[], "stripe:c9 e1", (0, &[], "stripe:c9 e1 c9", 0));
         check("SS-06: by the address", &["A e1"], "stripe:c9 e1", (1, &[], "stripe:c9", 0));
@@ -363,8 +379,12 @@ mod tests {
     #[test]
     fn ke_23_a_designation_attaches_nothing() {
         let contact = id(7);
-        let candidate =
-            Candidate { contact, keys: vec![key(KeyKind::Email, "e1")], first_seen_at: Timestamp(0) };
+        let candidate = Candidate {
+            contact,
+            keys: vec![key(KeyKind::Email, "e1")],
+            first_seen_at: Timestamp(0),
+            is_immovable: false,
+        };
         let found = [Found {
             key: key(KeyKind::External, &contact.to_string()),
             owner: Some(contact),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures_util::future::BoxFuture;
 use mainspring_eventlog::{AppendError, LogError, Snapshot};
 use mainspring_schemas::{ContactId, StreamName, Timestamp, codec::DecodeError, event::ContactEvent};
 use uuid::Uuid;
@@ -73,6 +74,11 @@ pub(crate) async fn load(shared: Arc<Shared>, contact: ContactId) -> Result<Enti
                 definitions: record.definitions,
             };
             apply(&mut state, &event, meta);
+            if let ContactEvent::Absorbed(absorbed) = &event
+                && absorbed.by_reference
+            {
+                state.unite_history(&read(Arc::clone(&shared), absorbed.loser).await?);
+            }
         }
         if records.len() < PAGE {
             break;
@@ -81,11 +87,16 @@ pub(crate) async fn load(shared: Arc<Shared>, contact: ContactId) -> Result<Enti
     Ok(Entity { state, in_flight: None, last_use: 0, place: 0, armed: None, data_key, snapshot_version })
 }
 
+/// The state alone: boxed, since reading a contact may mean reading those it absorbed.
+fn read(shared: Arc<Shared>, contact: ContactId) -> BoxFuture<'static, Result<ContactState, LoadError>> {
+    Box::pin(async move { Ok(load(shared, contact).await?.state) })
+}
+
 #[async_trait]
 impl ContactReader for Shared {
     async fn read(self: Arc<Self>, contact: ContactId) -> Result<ContactState, DirectoryError> {
-        match load(self, contact).await {
-            Ok(entity) => Ok(entity.state),
+        match read(self, contact).await {
+            Ok(state) => Ok(state),
             Err(LoadError::Log(error)) => Err(error.into()),
             Err(LoadError::Decode(error)) => Err(error.into()),
         }

@@ -24,8 +24,10 @@ pub(crate) enum Failure {
     Unavailable,
     /// The log failed.
     Log(String),
-    /// The contact's history cannot be read or written.
+    /// The contact's history cannot be read.
     Unreadable(String),
+    /// What was decided can never be written.
+    Unwritable(String),
 }
 
 impl From<AppendError> for Failure {
@@ -33,7 +35,7 @@ impl From<AppendError> for Failure {
         match error {
             AppendError::Conflict { .. } => Self::Conflict,
             AppendError::Unavailable(_) => Self::Unavailable,
-            AppendError::Refused(reason) => Self::Unreadable(reason.to_owned()),
+            AppendError::Refused(reason) => Self::Unwritable(reason.to_owned()),
             AppendError::Failed(reason) => Self::Log(reason.to_string()),
         }
     }
@@ -56,6 +58,13 @@ pub(crate) struct Answer {
 /// Where an answer goes.
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, Failure>>;
 
+/// What is known of a call before the answer to it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Decided {
+    /// The contact did not take it: nothing is in line, and the answer hands it back.
+    pub turned_away: bool,
+}
+
 /// A command for one contact.
 pub(crate) struct Decide {
     pub contact: ContactId,
@@ -70,7 +79,7 @@ pub(crate) struct Decide {
     /// The losers of a merge rest on the same append; if the command comes to nothing, they must learn it.
     pub in_flight: Option<Pledge>,
     /// Told as soon as the append is in line; the answer follows when it is durable.
-    pub decided: Option<oneshot::Sender<()>>,
+    pub decided: Option<oneshot::Sender<Decided>>,
     pub reply: Reply<Answer>,
 }
 

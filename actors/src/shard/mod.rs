@@ -12,7 +12,7 @@ mod steps;
 mod timers;
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque, hash_map::Entry},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -30,7 +30,7 @@ use mainspring_schemas::{
     ContactId, RecordId, StreamName, Timestamp, codec::EncodeError, event::ContactEvent,
 };
 
-pub(crate) use self::message::{Answer, Decide, Failure, Message, TakeOut, Verb};
+pub(crate) use self::message::{Answer, Decide, Decided, Failure, Message, TakeOut, Verb};
 pub(crate) use self::steps::Also;
 use self::{
     entity::{Entity, LoadError, load},
@@ -241,12 +241,18 @@ impl Shard {
             wake_at,
             position: None,
         };
+        let turned_away = answer.unused.is_some();
         if decision.events.is_empty() {
             // Nothing of a merge comes true: its losers read themselves anew.
             drop(in_flight);
-            entity.after_durable(Box::new(move |result| {
-                drop(reply.send(result.map(|()| answer).map_err(Failure::from)));
-            }));
+            if matches!(answer.outcome, Outcome::Full(_)) {
+                // Nobody is told: the call comes again without the key, and need not wait for others (KE-12).
+                drop(reply.send(Ok(answer)));
+            } else {
+                entity.after_durable(Box::new(move |result| {
+                    drop(reply.send(result.map(|()| answer).map_err(Failure::from)));
+                }));
+            }
         } else {
             let expected = before.map_or(Expected::NoStream, Expected::Version);
             let stamp = Stamp { trace, wake_at, definitions: self.rules.revision, data_key: entity.data_key };
@@ -276,7 +282,7 @@ impl Shard {
             }
         }
         if let Some(decided) = decided {
-            let _ = decided.send(());
+            let _ = decided.send(Decided { turned_away });
         }
         self.arm(contact, wake_at);
     }
@@ -332,7 +338,7 @@ impl Shard {
         let stamp = Stamp { trace: None, wake_at: None, definitions, data_key: entity.data_key };
         let half = contact_records(contact, expected, &events, &causes, stamp);
         let _ = reply
-            .send(half.map(|half| (taken, half)).map_err(|error| Failure::Unreadable(error.to_string())));
+            .send(half.map(|half| (taken, half)).map_err(|error| Failure::Unwritable(error.to_string())));
         if is_timed {
             let wake_again = self.waker(contact);
             in_flight.then(Box::new(move |result| {
@@ -404,9 +410,11 @@ impl Shard {
         }
     }
 
-    /// Takes a live contact out of memory.
+    /// Takes a contact out of memory, if it is there. One that is being read stays: somebody waits for it.
     fn remove(&mut self, id: ContactId) -> Option<Box<Entity>> {
-        let Some(Slot::Live(entity)) = self.contacts.remove(&id) else { return None };
+        let Entry::Occupied(slot) = self.contacts.entry(id) else { return None };
+        let Slot::Live(_) = slot.get() else { return None };
+        let Slot::Live(entity) = slot.remove() else { return None };
         self.shared.live_contacts.fetch_sub(1, Ordering::Relaxed);
         Some(entity)
     }
@@ -496,7 +504,7 @@ fn submit(
         ),
         Err(error) => {
             pledge.settle(Err(AppendError::Refused("an event cannot be encoded")));
-            report(Err(Failure::Unreadable(error.to_string())));
+            report(Err(Failure::Unwritable(error.to_string())));
         }
     }
 }
@@ -541,9 +549,8 @@ impl Handler<Message> for Shard {
                 }
             }
             Message::Forget(contact) => {
-                if self.remove(contact).is_some() {
-                    self.shared.snapshots.remove(&StreamName::contact(contact));
-                }
+                self.remove(contact);
+                self.shared.snapshots.remove(&StreamName::contact(contact));
             }
             Message::Stop(done) => {
                 for (id, slot) in self.contacts.drain() {

@@ -4,7 +4,10 @@ use mainspring_actors::contact::Policy;
 use mainspring_schemas::event::contact::ContactEvent;
 use serde_json::{Value, json};
 
-use crate::harness::{DAY, Person, T0, definitions};
+use crate::{
+    harness::{DAY, Person, T0, definitions},
+    world::{World, event, history},
+};
 
 const MIRRORED: &str = "  - {id: pro, name: Pro, enabled: true, criteria: {prop: plan, eq: pro}, entryLimit: once, syncToPostHog: true}";
 
@@ -57,4 +60,40 @@ fn bk_117_back_filled_joins_are_mirrored_and_without_a_provider_nothing_is() {
     let mut ann = person(&MIRRORED.replace("syncToPostHog: true", "syncToPostHog: false"), true);
     ann.put(T0, json!({"plan": "pro"}));
     assert_eq!(told(&ann), [], "BK-24: only if the bucket asks for it");
+}
+
+#[actix::test]
+async fn tk_13_tk_16_a_session_is_absorbed_unless_there_is_somebody_behind_it() {
+    for analytics in [true, false] {
+        let mut world = World::new(T0);
+        world.policy.analytics = analytics;
+        let running = world.start(None).await;
+        let engine = &running.engine;
+        let subject = engine.ingest(event("u1 v1", "x")).await.unwrap().contact_id;
+        let other = engine.ingest(event("u2 e2 v2", "x")).await.unwrap().contact_id;
+        let visitor = engine.ingest(event("e3 v3", "x")).await.unwrap().contact_id;
+        let gone = engine.ingest(event("e4", "x")).await.unwrap().contact_id;
+        engine.delete_contact(gone).await.unwrap();
+        let ids = [other, visitor, gone, subject].map(|id| id.to_string());
+        let identified = ["u1", "u2", "e2@example.com", " E2@Example.com", "v2", " "];
+        for session in identified.into_iter().chain(ids.iter().map(String::as_str)) {
+            assert_eq!(engine.absorb_session(subject, session).await.unwrap(), None, "{session}");
+        }
+        for session in ["browser-1", "v1", "v3"] {
+            let told = engine.absorb_session(subject, session).await.unwrap();
+            assert_eq!(told.is_some(), analytics, "{session}");
+        }
+        let told: Vec<Value> = history(&**engine.log(), subject)
+            .await
+            .into_iter()
+            .filter_map(|event| match event {
+                ContactEvent::Announced(told) => Some(Value::Object(told.data)),
+                _ => None,
+            })
+            .collect();
+        let alias = |alias| json!({"userId": "u1", "alias": alias, "reason": "click_identify"});
+        let expected: Vec<Value> = ["browser-1", "v1", "v3"].into_iter().map(alias).collect();
+        assert_eq!(told, if analytics { expected } else { Vec::new() });
+        running.stop().await;
+    }
 }

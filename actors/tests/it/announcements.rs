@@ -1,7 +1,7 @@
 //! What the world is told of a contact's own changes, by the scope that is set (OB-30 to OB-42).
 
 use mainspring_actors::{
-    api::EngineError,
+    api::{EngineError, UpsertCall},
     contact::{Call, Command, NewEvent, Policy},
 };
 use mainspring_schemas::{
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::{
     harness::{Person, T0},
-    world::{World, event},
+    world::{World, event, history},
 };
 
 /// A person whom no bucket concerns.
@@ -167,4 +167,41 @@ async fn ob_01_what_happens_elsewhere_is_told_by_the_contact_it_happened_to() {
     let nobody = ContactId(uuid::Uuid::from_u128(1));
     let event = OutboundEvent::LinkClicked(read(catalog::LINK_CLICKED));
     assert_eq!(engine.tell(nobody, event).await, Err(EngineError::NotFound));
+}
+
+#[actix::test]
+async fn ct_91_what_the_public_contact_does_not_show_is_not_announced() {
+    for announce_all in [false, true] {
+        let mut world = World::new(T0);
+        world.policy.announce_all = announce_all;
+        let running = world.start(None).await;
+        let engine = &running.engine;
+        let calls = [
+            ("u1", json!({"plan": "pro"}), Some("contact.created")),
+            ("u1", json!({"plan": "pro"}), None),
+            ("u1 e1", json!({}), Some("contact.updated")),
+            ("u1 v1", json!({}), None),
+            ("e1 d1", json!({}), None),
+            ("u1 v2", json!({"plan": "free"}), Some("contact.updated")),
+            ("u1 e2", json!({}), Some("contact.updated")),
+        ];
+        let mut expected: Vec<&str> = Vec::new();
+        for (keys, properties, told) in calls {
+            let call = UpsertCall {
+                identity: event(keys, "x").identity,
+                properties: properties.as_object().cloned().unwrap(),
+                via: Via::Attached,
+                trace: None,
+            };
+            let contact = engine.upsert(call).await.unwrap().id;
+            expected.extend(told);
+            let history = history(&**engine.log(), contact).await;
+            let told = history.iter().filter_map(|event| match event {
+                ContactEvent::Announced(event) => Some(event.outbound_type.as_str()),
+                _ => None,
+            });
+            assert_eq!(told.collect::<Vec<_>>(), expected, "{keys} {properties}, all: {announce_all}");
+        }
+        running.stop().await;
+    }
 }

@@ -95,6 +95,7 @@ fn call(random: &mut Random, now: i64) -> IngestCall {
 async fn life(seed: u64, definitions: &[BucketDefinition]) -> (Vec<Recorded>, i64, Running) {
     let mut random = Random(seed);
     let mut world = World::new(T0);
+    world.policy.max_moved_history = 2;
     world.clock = TestClock::by_hand(T0);
     let mut running = world.start(Some(definitions.to_vec())).await;
     let mut now = T0;

@@ -350,3 +350,34 @@ async fn ik_02_a_key_that_comes_again_with_another_request_is_counted() {
     assert_eq!(engine.health().reused_keys, 2);
     running.stop().await;
 }
+
+#[actix::test]
+async fn ke_12_calls_with_a_key_too_many_go_on_however_busy_the_contact_is() {
+    let mut world = World::new(T0);
+    world.policy.max_keys_per_kind = 2;
+    let running = world.start(None).await;
+    let engine = &running.engine;
+    engine.ingest(event("u1", "first")).await.unwrap();
+    let calls = (0..200).map(|n| async move { engine.ingest(event(&format!("u1 v{n}"), "x")).await });
+    for outcome in join_all(calls).await {
+        assert!(outcome.unwrap().stored);
+    }
+    let view = engine.contact(owner(engine, "u1").await).await.unwrap().unwrap();
+    assert_eq!((view.keys.len(), stored_events(&running).await.len()), (3, 201));
+    running.stop().await;
+}
+
+#[actix::test]
+async fn ig_30_a_contact_that_cannot_be_read_now_stores_nothing_and_is_well_afterwards() {
+    let world = World::new(T0);
+    let running = world.start(None).await;
+    let contact = running.engine.ingest(event("u1", "x")).await.unwrap().contact_id;
+    running.stop().await;
+    let running = world.start(None).await;
+    world.faults.unreadable_after(contact, 0);
+    let refused = running.engine.ingest(event("u1", "y")).await;
+    assert!(matches!(refused, Err(EngineError::LogFailed(_))), "{refused:?}");
+    assert!(running.engine.ingest(event("u1", "y")).await.unwrap().stored);
+    assert_eq!(stored_events(&running).await.len(), 2);
+    running.stop().await;
+}

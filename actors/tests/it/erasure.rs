@@ -135,6 +135,28 @@ async fn gd_03_former_selves_are_erased_too_and_erasing_again_changes_nothing() 
 }
 
 #[actix::test]
+async fn rs_60_whom_to_erase_may_be_named_by_a_user_id_that_looks_like_a_contact_id() {
+    let world = World::new(0);
+    let running = world.start(None).await;
+    let engine = &running.engine;
+    let user = "018f9f3a-2c41-7c3e-9a50-1f0d6b1f7a11";
+    let mut call = event("u", "x");
+    call.identity = by(user);
+    let named = engine.ingest(call.clone()).await.unwrap().contact_id;
+    assert_eq!(engine.to_erase(user).await.unwrap(), Some(named));
+    // A contact's id comes first, and only it names somebody who is deleted.
+    assert_eq!(engine.to_erase(&named.to_string()).await.unwrap(), Some(named));
+    engine.delete_contact(named).await.unwrap();
+    assert_eq!(engine.to_erase(&named.to_string()).await.unwrap(), Some(named));
+    // Unless somebody lives who has it as user id (KE-24).
+    call.identity = by(&named.to_string());
+    let other = engine.ingest(call).await.unwrap().contact_id;
+    assert_eq!(engine.to_erase(&named.to_string()).await.unwrap(), Some(other));
+    assert_eq!(engine.to_erase("nobody").await.unwrap(), None);
+    running.stop().await;
+}
+
+#[actix::test]
 async fn gd_03_older_keys_that_are_restored_do_not_bring_anybody_back() {
     let world = World::new(0);
     let running = world.start(None).await;
@@ -160,6 +182,33 @@ async fn gd_03_older_keys_that_are_restored_do_not_bring_anybody_back() {
     running.engine.destroy_keys(listed.clone()).await.unwrap();
     assert!(listed.iter().all(|key| running.data_keys.find(*key).unwrap() == KeyState::Destroyed));
     running.stop().await;
+}
+
+#[actix::test]
+async fn gd_03_no_snapshot_of_a_former_self_stays() {
+    let mut world = World::new(0);
+    world.resident = 2;
+    world.shards = 1;
+    let running = world.start(None).await;
+    let engine = &running.engine;
+    for n in 0..100 {
+        engine.ingest(event("e-first", &format!("said-{n}"))).await.unwrap();
+    }
+    let former = engine.find(&event("e-first", "x").identity).await.unwrap()[0].contact.id;
+    for n in 0..5 {
+        engine.ingest(event(&format!("u-other-{n}"), "x")).await.unwrap();
+    }
+    let survivor = engine.ingest(event("u-second", "x")).await.unwrap().contact_id;
+    engine.ingest(event("u-second e-first", "both")).await.unwrap();
+    for n in 0..5 {
+        engine.ingest(event(&format!("u-other-{n}"), "x")).await.unwrap();
+    }
+    running.stop().await;
+    assert!(world.has_snapshot(former).await);
+    let running = world.start(None).await;
+    running.engine.erase_contact(survivor).await.unwrap();
+    running.stop().await;
+    assert!(!world.has_snapshot(former).await && !world.has_snapshot(survivor).await);
 }
 
 #[actix::test]

@@ -25,6 +25,7 @@ const SLEEPER: &str = "
 
 fn world() -> World {
     let mut world = World::new(T0);
+    world.policy.max_moved_history = 2;
     world.clock = TestClock::by_hand(T0);
     world
 }

@@ -1,9 +1,12 @@
 //! The worked scenarios of section 12 that need a whole engine; the others stand beside `plan`, and on the wire.
 
+use std::sync::atomic::Ordering;
+
 use futures_util::future::join_all;
 use mainspring_actors::{
     Engine,
     api::{ContactView, EditCall, EngineError, Identity, UpsertCall},
+    history::contact_at,
 };
 use mainspring_schemas::{
     ContactId, Timestamp,
@@ -70,6 +73,86 @@ async fn ms_06_and_ms_38_keys_attach_where_they_are_missing() {
     assert_eq!(view(engine, id).await.contact.external_id, None, "KE-23");
     let named = engine.ingest(event("e2 u2", "x")).await.unwrap();
     assert_eq!((named.contact_id, named.contact_key.as_str()), (id, "u2"), "MS-38: the real id attaches");
+    running.stop().await;
+}
+
+#[actix::test]
+async fn rs_88_a_long_history_is_absorbed_by_reference_and_no_read_notices() {
+    const OFTEN: &str = "  - {id: often, name: Often, enabled: true, criteria: {event: seen, within: 40d, count: {gte: 9}}}\n";
+    let mut world = World::new(T0);
+    world.policy.max_moved_history = 3;
+    let running = world.start(Some(definitions(OFTEN))).await;
+    let engine = &running.engine;
+    let keyed = |keys: &str, key: String| mainspring_actors::api::IngestCall {
+        idempotency_key: Some(key.into()),
+        ..event(keys, "seen")
+    };
+    for n in 0..4 {
+        for keys in ["u1", "e1", "d1"] {
+            engine.ingest(keyed(keys, format!("{keys}-{n}"))).await.unwrap();
+        }
+    }
+    world.clock.set(T0 + HOUR);
+    // The survivor of the first merge is the loser of the second.
+    engine.ingest(event("e1 d1", "other")).await.unwrap();
+    let merged = engine.ingest(event("u1 e1", "other")).await.unwrap();
+    let survivor = merged.contact_id;
+    assert_eq!(merged.entered.len(), 1, "the loser's occurrences count");
+    let absorbed = absorbed(&running, survivor).await;
+    assert_eq!((absorbed.len(), absorbed[0].by_reference, absorbed[0].occurrences.len()), (1, true, 0));
+
+    let before = view(engine, survivor).await;
+    let repeats = async |engine: &Engine| {
+        for key in ["u1-0", "e1-3", "d1-2"] {
+            let again = engine.ingest(keyed("u1", key.to_owned())).await.unwrap();
+            assert!(!again.stored, "{key} is known (MC-31)");
+        }
+    };
+    repeats(engine).await;
+    assert_eq!(engine.timeline(survivor, 1, 0).await.unwrap().unwrap().total, 15);
+    running.stop().await;
+    world.forget_snapshots();
+    let running = world.start(Some(definitions(OFTEN))).await;
+    repeats(&running.engine).await;
+    assert_eq!(view(&running.engine, survivor).await, before);
+    let then = contact_at(&**running.engine.log(), survivor, Timestamp(T0 + HOUR)).await.unwrap();
+    assert_eq!((then.occurrences.of("seen").len(), then.remembered.sorted().len()), (12, 12));
+    running.stop().await;
+}
+
+#[actix::test]
+async fn rs_87_a_chain_of_merges_is_walked_once() {
+    const LINKS: usize = 30;
+    let world = World::new(T0);
+    let running = world.start(None).await;
+    let engine = &running.engine;
+    let key = |n: usize| format!("{}{n}", if n.is_multiple_of(2) { 'e' } else { 'd' });
+    let mut contacts = Vec::new();
+    for n in 0..=LINKS {
+        world.clock.set(T0 + HOUR + n as i64);
+        contacts.push(engine.ingest(event(&key(n), "x")).await.unwrap().contact_id);
+    }
+    // Whoever is older survives, so everybody absorbs the next one in turn.
+    for n in (0..LINKS).rev() {
+        let merged = engine.ingest(event(&format!("{} {}", key(n), key(n + 1)), "x")).await.unwrap();
+        assert_eq!(merged.contact_id, contacts[n]);
+    }
+    running.stop().await;
+    let running = world.start(None).await;
+    let (engine, looks) = (&running.engine, &world.faults.looks_back);
+    let by_the_last = async || {
+        let before = looks.load(Ordering::SeqCst);
+        assert_eq!(view(engine, contacts[LINKS]).await.contact.id, contacts[0]);
+        assert_eq!(engine.ingest(by_id(contacts[LINKS], "y")).await.unwrap().contact_id, contacts[0]);
+        looks.load(Ordering::SeqCst) - before
+    };
+    assert!(by_the_last().await > LINKS);
+    let again = by_the_last().await;
+    assert!(again < 15, "{again} look-ups");
+    // A former self in the middle of the chain was passed on the way.
+    let before = looks.load(Ordering::SeqCst);
+    assert_eq!(engine.answers_for(contacts[LINKS / 2]).await.unwrap(), Some(contacts[0]));
+    assert_eq!(looks.load(Ordering::SeqCst) - before, 1);
     running.stop().await;
 }
 

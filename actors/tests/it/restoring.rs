@@ -147,6 +147,35 @@ async fn gd_02_a_key_taken_meanwhile_stays_with_whoever_took_it() {
 }
 
 #[actix::test]
+async fn ke_22_a_restored_contact_shares_its_name_with_nobody() {
+    let world = world();
+    let running = world.start(None).await;
+    let engine = &running.engine;
+    let by = |user: &str| IngestCall { identity: Identity::new(Some(user), None, None), ..event("", "x") };
+    // Its anonymous id is somebody's user id by now, or the other way round.
+    let browser = IngestCall { identity: Identity::new(None, Some("e9@x.io"), Some("u2")), ..event("", "x") };
+    for (keys, now) in [("v1 e1", by("v1")), ("u2", browser)] {
+        let first = deleted(engine, event(keys, "x")).await;
+        let second = engine.ingest(now).await.unwrap();
+        let name = second.contact_key.clone();
+        let restored = engine.restore(first).await.unwrap();
+        assert_eq!(restored.lost_keys.len(), 1, "{keys}");
+        let view = engine.contact(first).await.unwrap().unwrap();
+        assert_ne!(view.contact_key, name);
+        assert_eq!(engine.ingest(by(&name)).await.unwrap().contact_id, second.contact_id);
+        assert_eq!(engine.ingest(by(&view.contact_key)).await.unwrap().contact_id, first);
+    }
+    // Its id is somebody's user id, and it would have no other name.
+    let first = deleted(engine, event("e3", "x")).await;
+    engine.ingest(by(&first.to_string())).await.unwrap();
+    assert!(matches!(engine.restore(first).await, Err(EngineError::State(_))));
+    let named = deleted(engine, event("u4", "x")).await;
+    engine.ingest(by(&named.to_string())).await.unwrap();
+    assert_eq!(engine.restore(named).await.unwrap().contact, named);
+    running.stop().await;
+}
+
+#[actix::test]
 async fn gd_02_what_cannot_be_undone_is_refused_with_the_reason() {
     let world = world();
     let running = world.start(None).await;

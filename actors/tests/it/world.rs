@@ -15,10 +15,11 @@ use async_trait::async_trait;
 use mainspring_actors::{
     Clock, Engine, Options,
     api::{Identity, IngestCall},
+    contact::Policy,
     population::{Population, PopulationError},
 };
 use mainspring_eventlog::{
-    Append, AppendError, EventLog, LogError, OnDurable, Position, Recorded, Version,
+    Append, AppendError, EventLog, LogError, OnDurable, Position, Recorded, SnapshotStore, Version,
     embedded::{EmbeddedLog, Options as LogOptions, SqliteSnapshots},
     sealing::{DataKeys, SealedLog},
 };
@@ -186,6 +187,8 @@ pub struct Faults {
     wakes: AtomicUsize,
     unreadable: Mutex<Option<(StreamName, usize)>>,
     unwritable: Mutex<Option<StreamName>>,
+    /// How often the log was asked for the end of a stream.
+    pub looks_back: AtomicUsize,
     /// One append may write one stream only.
     pub one_stream: AtomicBool,
 }
@@ -279,6 +282,7 @@ impl EventLog for Faulty {
         from: Option<Version>,
         limit: usize,
     ) -> Result<Vec<Recorded>, LogError> {
+        self.1.looks_back.fetch_add(1, Ordering::SeqCst);
         self.0.read_stream_back(stream, from, limit).await
     }
 
@@ -306,6 +310,7 @@ pub struct World {
     pub shards: usize,
     pub resident: usize,
     pub idle_after: Duration,
+    pub policy: Policy,
     /// The grace of deletions, in milliseconds, if the deleted are erased after it.
     pub grace: Option<i64>,
     pub faults: Arc<Faults>,
@@ -326,6 +331,7 @@ impl World {
             shards: 2,
             resident: 10_000,
             idle_after: Duration::from_secs(300),
+            policy: Policy::default(),
             grace: None,
             faults: Arc::default(),
         }
@@ -351,9 +357,21 @@ impl World {
         options.resident_contacts = self.resident;
         options.idle_after = self.idle_after;
         options.erases_after_grace = self.grace.is_some();
+        options.policy = self.policy;
         options.policy.delete_grace = self.grace.unwrap_or(options.policy.delete_grace);
         let engine = Engine::start(options).await.unwrap();
         Running { engine, log, data_keys }
+    }
+
+    /// Whether there is a snapshot of a contact. No engine may run.
+    pub async fn has_snapshot(&self, contact: ContactId) -> bool {
+        let snapshots = SqliteSnapshots::open(self.directory.path().join("snapshots.sqlite")).unwrap();
+        snapshots.load(&StreamName::contact(contact)).await.unwrap().is_some()
+    }
+
+    /// Has the next start read every contact from its first record.
+    pub fn forget_snapshots(&self) {
+        std::fs::remove_file(self.directory.path().join("snapshots.sqlite")).unwrap();
     }
 
     /// Where the data keys are.

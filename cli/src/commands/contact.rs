@@ -4,7 +4,6 @@ use std::{process::ExitCode, time::Duration};
 
 use anyhow::Context;
 use mainspring_actors::{Engine, api::EngineError, contact::Policy};
-use mainspring_schemas::ContactId;
 use serde_json::json;
 
 use super::places::DataDirArgument;
@@ -110,11 +109,7 @@ fn told(who: &str) -> impl Fn(EngineError) -> anyhow::Error {
 
 fn erase(who: &str, data_dir: &DataDirArgument, json: bool) -> anyhow::Result<ExitCode> {
     let erased = change(data_dir, Policy::default(), async |engine| {
-        let contact = match who.parse::<ContactId>() {
-            Ok(id) => Some(id),
-            Err(_) => engine.resolve(who).await?,
-        };
-        let contact = contact.ok_or(EngineError::NotFound).map_err(told(who))?;
+        let contact = engine.to_erase(who).await?.ok_or(EngineError::NotFound).map_err(told(who))?;
         engine.erase_contact(contact).await.map_err(told(who))
     })?;
     let (contact, former) = (erased.contact, erased.former);

@@ -65,8 +65,9 @@ Environment:
   HOGSEND_BOOTSTRAP_API_KEY=false     makes no ingest key on the first start
   ADMIN_RATE_LIMIT                    requests per key and minute on the admin plane, 0 = unlimited [default: 100]
   MAX_BODY_BYTES                      largest body of a request [default: 1048576]
-  MAINSPRING_SECRET                   seals identity tokens, 32 bytes or more; one of its own if unset. Also as _FILE
-  MAINSPRING_SECRET_PREVIOUS          secrets it replaced, separated by commas: still good for reading
+  BETTER_AUTH_SECRET                  seals identity tokens, 32 bytes or more; one of its own if unset. Also as _FILE,
+                                      and as MAINSPRING_SECRET
+  BETTER_AUTH_SECRET_PREVIOUS         secrets it replaced, separated by commas: still good for reading
   OUTBOUND_CONTACT_SCOPE              intent: explicit changes of contacts are announced; all: every one [default: intent]
   ENABLED_DESTINATION_PRESETS         kinds besides webhook and posthog: segment, slack, or * for all [default: none]
   ENABLE_POSTHOG_DESTINATION=true     makes an endpoint for the account of POSTHOG_API_KEY, at POSTHOG_HOST if set

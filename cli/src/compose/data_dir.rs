@@ -6,7 +6,7 @@
 //!   log/                  the only truth
 //!   secrets/identity.key  hashes identity keys; back it up with the log
 //!   secrets/data-keys     seal what is personal, one key per contact; back it up apart from the log
-//!   secrets/tokens.key    seals identity tokens, unless MAINSPRING_SECRET does
+//!   secrets/tokens.key    seals identity tokens, unless BETTER_AUTH_SECRET does
 //!   read-models/          can be deleted and comes back equal
 //!   snapshots.sqlite      can be deleted and comes back equal
 //! ```

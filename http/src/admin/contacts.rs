@@ -204,11 +204,7 @@ pub(super) async fn delete(
     let erases = erasure::wanted(&mut parameters);
     parameters.check()?;
     if erases {
-        // Also one who is deleted already, whom only the id still names.
-        let contact = match name.parse() {
-            Ok(contact) => contact,
-            Err(_) => named(&state, &name).await?,
-        };
+        let contact = state.engine.to_erase(&name).await?.ok_or_else(not_found)?;
         return erasure::answer(&state, state.engine.erase_contact(contact).await).await;
     }
     let contact = named(&state, &name).await?;

@@ -148,7 +148,7 @@ fn taken((event, user_id): (String, Option<String>), stored: bool) -> HttpRespon
 fn refused(error: EngineError) -> (&'static str, ApiError) {
     match error {
         EngineError::Refused(reason) => ("invalid_payload", ApiError::InvalidPayload(json!(reason))),
-        EngineError::LogFailed(cause) => {
+        EngineError::LogFailed(cause) | EngineError::Unwritable(cause) => {
             tracing::error!(%cause, "a webhook could not be stored");
             ("storage", ApiError::Overloaded)
         }

@@ -577,6 +577,7 @@ impl History {
             first_seen_at,
             occurrences: BTreeMap::new(),
             idempotency: Vec::new(),
+            by_reference: false,
             standings,
         };
         self.contact_event(survivor, &ContactEvent::Absorbed(Box::new(absorbed)));

@@ -365,6 +365,10 @@ pub struct Absorbed {
     /// The loser's idempotency keys (MC-31).
     #[serde(default)]
     pub idempotency: Vec<MovedIdempotency>,
+    /// There is too much history to carry it: `occurrences` and `idempotency` are empty here, and are those that the
+    /// loser's own stream tells (RS-88).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_reference: bool,
     /// The loser's stays.
     pub standings: Vec<MovedStanding>,
 }

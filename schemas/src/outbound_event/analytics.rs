@@ -11,7 +11,7 @@ pub struct AnalyticsAlias {
     pub user_id: CompactString,
     /// The key that is absorbed; never a user id (AA-02).
     pub alias: CompactString,
-    /// `collide_merge` or `key_flip` (AA-03).
+    /// `collide_merge`, `key_flip` or `click_identify` (AA-03).
     pub reason: CompactString,
 }
 

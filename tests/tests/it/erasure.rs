@@ -204,3 +204,18 @@ async fn gd_03_erasing_needs_a_full_admin_key_and_a_log_without_its_keys_is_refu
     assert_eq!(output.status.code(), Some(3), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(String::from_utf8_lossy(&output.stderr).contains("data-keys is missing"));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rs_60_a_user_id_that_looks_like_a_contact_id_is_erased_by_the_admin_path() {
+    let site = Site::new(&[]);
+    let server = site.start();
+    let user = "018f9f3a-2c41-7c3e-9a50-1f0d6b1f7a11";
+    let id = server.put("/v1/contacts", &json!({ "userId": user })).await.expect(200)["id"].clone();
+    let path = format!("/v1/admin/contacts/{user}?mode=erase");
+    let erased = server.delete(&path).await.expect(200);
+    assert_eq!(erased["contactId"], id);
+    server.delete(&path).await.expect(404);
+    // Whoever is erased is still named by the id, and erasing again changes nothing.
+    let path = format!("/v1/admin/contacts/{}?mode=erase", id.as_str().unwrap());
+    server.delete(&path).await.expect(200);
+}

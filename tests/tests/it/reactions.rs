@@ -122,8 +122,7 @@ async fn bk_132_an_import_on_the_datas_clock_dwells_at_every_instant_of_the_grid
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bk_202_buckets_that_are_not_selected_are_not_there() {
-    let site =
-        Site::new(&[("buyers", BUYERS), ("others", OTHERS)]).with("MAINSPRING_ENABLED_BUCKETS", "others");
+    let site = Site::new(&[("buyers", BUYERS), ("others", OTHERS)]).with("ENABLED_BUCKETS", "others");
     let refused = site.serve().args(["--enabled-buckets", "buyers,othres"]).output().unwrap();
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert_eq!(refused.status.code(), Some(2), "{said}");

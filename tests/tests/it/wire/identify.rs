@@ -10,7 +10,8 @@ use sha2::{Digest, Sha256};
 use super::{Table, issues, site, wanted};
 use crate::{
     http::{Message, Request},
-    server::Server,
+    receiver::Receiver,
+    server::{Server, eventually},
 };
 
 const SECRET: &str = "a secret of the operator's that is long enough";
@@ -47,7 +48,7 @@ async fn refused(table: &mut Table, server: &Server, id: &str, token: &str) {
 #[tokio::test]
 async fn tk_12_to_tk_21_an_exchange_tells_who_the_subject_is_now() {
     let site =
-        site().with("MAINSPRING_SECRET", SECRET).with("MAINSPRING_SECRET_PREVIOUS", &format!(" {BEFORE} ,"));
+        site().with("BETTER_AUTH_SECRET", SECRET).with("MAINSPRING_SECRET_PREVIOUS", &format!(" {BEFORE} ,"));
     let server = site.start();
     let mut table = Table::default();
 
@@ -128,10 +129,16 @@ async fn tk_12_to_tk_21_an_exchange_tells_who_the_subject_is_now() {
 
 #[tokio::test]
 async fn tk_21_the_secret_must_be_long_and_is_made_if_none_is_given() {
-    let unsafe_site = site().with("MAINSPRING_SECRET", "short");
-    let (code, stderr) = unsafe_site.spawn().end();
+    for name in ["BETTER_AUTH_SECRET", "MAINSPRING_SECRET"] {
+        let (code, stderr) = site().with(name, "short").spawn().end();
+        assert_eq!(code, Some(2));
+        let expected = format!("{name}: expected at least 32 bytes without a comma");
+        assert!(stderr.contains(&expected), "{stderr}");
+    }
+    let contradiction = site().with("BETTER_AUTH_SECRET", SECRET).with("MAINSPRING_SECRET", BEFORE);
+    let (code, stderr) = contradiction.spawn().end();
     assert_eq!(code, Some(2));
-    assert!(stderr.contains("MAINSPRING_SECRET: expected at least 32 bytes without a comma"), "{stderr}");
+    assert!(stderr.contains("BETTER_AUTH_SECRET and MAINSPRING_SECRET are different"), "{stderr}");
 
     let site = site();
     let path = site.data().join("secrets/tokens.key");
@@ -139,4 +146,40 @@ async fn tk_21_the_secret_must_be_long_and_is_made_if_none_is_given() {
     let made = std::fs::read(&path).unwrap();
     site.start().stop();
     assert_eq!((made.len(), std::fs::read(&path).unwrap() == made), (32, true));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tk_13_tk_15_analytics_learn_once_per_token_whose_session_it_was() {
+    let receiver = Receiver::start().await;
+    let site = site()
+        .with("BETTER_AUTH_SECRET", SECRET)
+        .with("ENABLE_POSTHOG_DESTINATION", "true")
+        .with("POSTHOG_API_KEY", "phc_1")
+        .with("POSTHOG_HOST", &receiver.origin());
+    let server = site.start();
+    for user in ["ada", "bob"] {
+        server.put("/v1/contacts", &json!({ "userId": user })).await.expect(200);
+    }
+    let once = token("ada");
+    for (token, session) in
+        [(&once, "browser-1"), (&once, "browser-2"), (&token("bob"), "ada"), (&token("nobody"), "browser-3")]
+    {
+        exchange(&server, &json!({"token": token, "currentDistinctId": session})).await.expect(200);
+    }
+    // Told last, so that whatever the others would tell is told before.
+    server.put("/v1/contacts", &json!({"userId": "carl"})).await.expect(200);
+    let last = seal(SECRET, &json!({"distinctId": "carl", "exp": now() + 60}));
+    exchange(&server, &json!({"token": last, "currentDistinctId": "browser-4"})).await.expect(200);
+    let told = || -> Vec<(String, String)> {
+        let captures = receiver.arrivals().into_iter().map(|arrival| arrival.request.json());
+        let aliases = captures.filter(|capture| capture["event"] == "$create_alias");
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        aliases.map(|alias| (text(&alias["distinct_id"]), text(&alias["properties"]["alias"]))).collect()
+    };
+    eventually("both are told", async || told().len() >= 2).await;
+    server.stop();
+    let mut told = told();
+    told.sort();
+    let expected = [("ada", "browser-1"), ("carl", "browser-4")];
+    assert_eq!(told, expected.map(|(who, alias)| (who.to_owned(), alias.to_owned())));
 }

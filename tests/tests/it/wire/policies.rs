@@ -21,7 +21,7 @@ async fn rs_23_merge_policies() {
     for (policy, shares_a_browser, shares_an_address) in
         [("strong", false, true), ("any", true, true), ("never", false, false)]
     {
-        let server = site().with("MAINSPRING_IDENTITY_MERGE_POLICY", policy).start();
+        let server = site().with("IDENTITY_MERGE_POLICY", policy).start();
         let mut table = Table::default();
         let first = put(&server, json!({"userId": "p1", "anonymousId": "browser"})).await;
         let second = event(&server, json!({"name": "x", "userId": "p2", "anonymousId": "browser"})).await;
@@ -49,7 +49,7 @@ async fn rs_32_which_calls_replace_an_address() {
     for (policy, by_event, by_upsert) in
         [("upsert", "old", "new"), ("any", "seen", "new"), ("never", "old", "old")]
     {
-        let server = site().with("MAINSPRING_IDENTITY_EMAIL_UPDATE", policy).start();
+        let server = site().with("IDENTITY_EMAIL_UPDATE", policy).start();
         let mut table = Table::default();
         let address = async || {
             let found = server.get("/v1/contacts/find?userId=u").await.json();
@@ -70,7 +70,7 @@ async fn rs_32_which_calls_replace_an_address() {
 
 #[tokio::test]
 async fn ke_12_a_contact_gets_no_more_keys_than_it_may() {
-    let server = site().with("MAINSPRING_IDENTITY_MAX_KEYS_PER_KIND", "2").start();
+    let server = site().with("IDENTITY_MAX_KEYS_PER_KIND", "2").start();
     let mut table = Table::default();
     let id = put(&server, json!({"userId": "u", "anonymousId": "v1"})).await["id"].clone();
     put(&server, json!({"userId": "u", "anonymousId": "v2"})).await;
