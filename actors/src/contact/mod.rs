@@ -6,7 +6,8 @@
 //!                                 └─ state ◄──┴─ apply (also when a stream is read again)
 //! ```
 //!
-//! [`decide`] changes the state only through [`apply`], so a state and the replay of its events are equal.
+//! [`decide`] changes the state only through [`apply`], so a state and the replay of its events are equal. A history that is
+//! absorbed by reference is united with the state beside it, by both in the same way.
 
 mod agenda;
 mod analytics;
