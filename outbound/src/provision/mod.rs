@@ -1,6 +1,6 @@
 //! Connecting PostHog (WS-93): a destination in its project that sends events of identified people to our webhook source.
 //!
-//! * [`plan`] says what is to be done with the destination that is there; pure.
+//! * [`plan`](mod@plan) says what is to be done with the destination that is there; pure.
 //! * `api` speaks with PostHog, `project` finds out which project a key belongs to.
 //! * [`fault`] says in words for operators why it did not work.
 //!
