@@ -51,7 +51,7 @@ pub use hand_over::{Fresh, HandOver};
 pub use memberships::{
     MemberCounts, MemberCursor, MemberFilter, MemberPage, PageError, PageSize, Stay, StayStatus,
 };
-pub use missed::{Missed, MissedPage, missed};
+pub use missed::{Missed, MissedLimit, MissedPage, missed};
 pub use page::Order;
 pub use projection::Projection;
 pub use read_models::{BucketMemberIter, BucketMembers, ReadModels};

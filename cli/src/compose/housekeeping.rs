@@ -29,14 +29,14 @@ pub struct Housekeeping {
 impl Housekeeping {
     /// Starts it. Recoveries of an earlier process are known when this returns.
     pub fn start(engine: Engine, models: ReadModels, retention: Retention) -> anyhow::Result<Self> {
-        let recoverer = Recoverer::new(engine.clone(), models.clone());
+        let mut recoverer = Recoverer::new(engine.clone(), models.clone());
         recoverer.resume()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
         let (stop, stopped) = watch::channel(false);
         let work = move || {
             let mut stopped = stopped;
             let work = async {
-                tokio::join!(recover(&engine, &recoverer), retain(&engine, &models, retention));
+                tokio::join!(recover(&engine, &mut recoverer), retain(&engine, &models, retention));
             };
             runtime.block_on(async {
                 tokio::select! {
@@ -58,7 +58,7 @@ impl Housekeeping {
     }
 }
 
-async fn recover(engine: &Engine, recoverer: &Recoverer) {
+async fn recover(engine: &Engine, recoverer: &mut Recoverer) {
     let mut asked = engine.endpoints().recoveries_asked();
     loop {
         match recoverer.round().await {
@@ -70,7 +70,7 @@ async fn recover(engine: &Engine, recoverer: &Recoverer) {
                 }
             }
             Err(error) => {
-                tracing::warn!(%error, "a recovery could not go on, trying again");
+                tracing::warn!(%error, "recoveries could not go on, trying again");
                 tokio::time::sleep(PAUSE).await;
             }
         }
