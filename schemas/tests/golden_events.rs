@@ -142,6 +142,7 @@ fn contact_events() -> Vec<ContactEvent> {
         ContactEvent::Announced(contact::Announced {
             at: AT,
             outbound_type: "contact.updated".into(),
+            about: None,
             data: properties(),
         }),
         ContactEvent::MergedInto(contact::MergedInto { at: AT, survivor: contact_id(2) }),

@@ -586,6 +586,13 @@ impl History {
         contact.first_seen_at = contact.first_seen_at.min(first_seen_at);
         contact.last_seen_at = contact.last_seen_at.max(at);
         contact.updated_at = at;
+        if spare.is_multiple_of(2) {
+            let data = object(json!({"id": loser_id, "reason": "merged"}));
+            let (outbound_type, about) = ("contact.deleted".into(), Some(loser_id));
+            let event = Announced { at, outbound_type, about, data };
+            let record = self.contact_event(survivor, &ContactEvent::Announced(event));
+            self.told(record, "contact.deleted", Some(loser_id));
+        }
     }
 
     pub fn delete(&mut self, whom: u8, spare: u8) {
@@ -609,7 +616,7 @@ impl History {
         if !erases {
             let data =
                 object(json!({"id": contact, "email": format!("p{index}@example.com"), "reason": reason}));
-            let event = Announced { at, outbound_type: "contact.deleted".into(), data };
+            let event = Announced { at, outbound_type: "contact.deleted".into(), about: None, data };
             let record = self.contact_event(index, &ContactEvent::Announced(event));
             self.told(record, "contact.deleted", Some(contact));
         }
@@ -626,7 +633,7 @@ impl History {
         let Some(index) = self.live(whom) else { return };
         let outbound_type = if spare.is_multiple_of(2) { "contact.updated" } else { "contact.created" };
         let data = object(json!({"id": self.contacts[index].id, "properties": {"b": 1, "a": null}}));
-        let event = Announced { at: self.now(), outbound_type: outbound_type.into(), data };
+        let event = Announced { at: self.now(), outbound_type: outbound_type.into(), about: None, data };
         let record = self.contact_event(index, &ContactEvent::Announced(event));
         self.told(record, outbound_type, Some(self.contacts[index].id));
     }
