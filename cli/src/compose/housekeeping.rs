@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use super::{
     recovery::{Recoverer, Round},
     retention::{Retention, expire},
+    worker_thread::{self, Ended},
 };
 
 /// How often old deliveries are looked for.
@@ -23,7 +24,8 @@ const PAUSE: Duration = Duration::from_secs(5);
 /// The running thread.
 pub struct Housekeeping {
     stop: watch::Sender<bool>,
-    thread: Option<thread::JoinHandle<()>>,
+    thread: thread::JoinHandle<()>,
+    ended: Ended,
 }
 
 impl Housekeeping {
@@ -45,14 +47,19 @@ impl Housekeeping {
                 }
             });
         };
-        let thread = thread::Builder::new().name("housekeeping".into()).spawn(work)?;
-        Ok(Self { stop, thread: Some(thread) })
+        let (thread, ended) = worker_thread::spawn("housekeeping", work)?;
+        Ok(Self { stop, thread, ended })
+    }
+
+    /// Whether it has ended.
+    pub fn ended(&self) -> Ended {
+        self.ended.clone()
     }
 
     /// Stops it. What it was at goes on at the next start.
-    pub fn stop(mut self) {
+    pub fn stop(self) {
         self.stop.send_replace(true);
-        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+        if self.thread.join().is_err() {
             tracing::error!("the housekeeping ended unexpectedly");
         }
     }

@@ -15,6 +15,7 @@ mod retention;
 mod secrets;
 pub mod sources;
 pub mod system;
+mod worker_thread;
 
 pub use data_dir::DataDir;
 pub use system::{Options, System};

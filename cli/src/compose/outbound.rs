@@ -1,6 +1,6 @@
 //! The outbound worker on a thread of its own, so that no receiver ever slows the engine (LV-13).
 
-use std::{sync::Arc, thread, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
 use mainspring_actors::Engine;
@@ -13,12 +13,16 @@ use mainspring_outbound::{
 use mainspring_projections::{HandOver, ReadModels};
 use tokio::sync::oneshot;
 
-use super::delivery::{EngineClock, Jitter, LiveEndpoints, Outcomes, Queue};
+use super::{
+    delivery::{EngineClock, Jitter, LiveEndpoints, Outcomes, Queue},
+    worker_thread::{self, Ended},
+};
 
 /// The running worker.
 pub struct Outbound {
     handle: Handle,
     stopped: oneshot::Receiver<Stopped>,
+    ended: Ended,
 }
 
 impl Outbound {
@@ -51,9 +55,19 @@ impl Outbound {
                 }
             });
         };
-        thread::Builder::new().name("outbound".into()).spawn(work)?;
+        let (_, ended) = worker_thread::spawn("outbound", work)?;
         let handle = handle.recv().context("the outbound worker did not start")?;
-        Ok(Self { handle, stopped })
+        Ok(Self { handle, stopped, ended })
+    }
+
+    /// Its figures, while it works and after.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Whether it has ended.
+    pub fn ended(&self) -> Ended {
+        self.ended.clone()
     }
 
     /// Stops it; attempts in flight have `grace` to end and be recorded.
