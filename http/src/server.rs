@@ -18,7 +18,7 @@ use crate::{
     data,
     error::ApiError,
     headers::{leave_small, stamp},
-    health, identify,
+    health, identify, metrics,
     slow_bodies::{is_late, refuse_slow_bodies},
     sources,
     state::AppState,
@@ -65,6 +65,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .service(resource("/v1/health", Plane::Open, "GET, HEAD").route(get().to(health::health)))
         .service(resource("/v1/health/live", Plane::Open, "GET, HEAD").route(get().to(health::live)))
         .service(resource("/v1/health/ready", Plane::Open, "GET, HEAD").route(get().to(health::ready)));
+    config.service(resource("/metrics", Plane::Open, "GET, HEAD").route(get().to(metrics::read)));
     data::configure(config);
     identify::configure(config);
     sources::configure(config);
@@ -101,6 +102,7 @@ pub fn serve(state: Data<AppState>, listener: TcpListener) -> std::io::Result<Se
             .wrap(from_fn(leave_small))
             .wrap(Compress::default())
             .wrap(from_fn(stamp))
+            .wrap(from_fn(metrics::measure))
             .configure(configure)
     })
     .workers(workers)

@@ -15,8 +15,11 @@ use mainspring_schemas::{EndpointId, destination::Description};
 
 use crate::{
     analytics::Analytics,
+    background::{Alone, Background},
+    health::Findings,
     identify::{TokenKeys, UsedTokens},
     limiter::Limiter,
+    metrics::Metrics,
     sources::registry::Registry,
 };
 
@@ -58,6 +61,10 @@ pub struct Settings {
     pub workers: usize,
     /// Version of the build.
     pub build: String,
+    /// Name of this node.
+    pub node: String,
+    /// A token that may read `GET /metrics` and nothing else (CF-51).
+    pub metrics_token: Option<String>,
 }
 
 /// Failed verifications of webhooks per client address and minute (WS-95).
@@ -83,6 +90,8 @@ impl Settings {
             source_max_body: 1024 * 1024,
             workers: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
             build: env!("CARGO_PKG_VERSION").to_owned(),
+            node: "localhost".to_owned(),
+            metrics_token: None,
         }
     }
 }
@@ -106,12 +115,17 @@ pub struct AppState {
     ready: AtomicBool,
     /// When the process started.
     pub(crate) started: std::time::Instant,
+    /// What works beside the edge.
+    pub(crate) background: Arc<dyn Background>,
+    pub(crate) findings: Findings,
+    pub(crate) metrics: Metrics,
 }
 
 impl AppState {
     /// State around the given parts, ready to serve.
     pub fn new(engine: Engine, read_models: ReadModels, settings: Settings) -> Self {
         let admin_limiter = Limiter::new(settings.admin_limit);
+        let metrics = Metrics::new(&engine, &read_models, &settings);
         Self {
             engine,
             read_models,
@@ -122,7 +136,18 @@ impl AppState {
             acknowledged: AtomicU64::new(0),
             ready: AtomicBool::new(true),
             started: std::time::Instant::now(),
+            background: Arc::new(Alone),
+            findings: Findings::default(),
+            metrics,
         }
+    }
+
+    /// The same, with something that works beside it.
+    #[must_use]
+    pub fn beside(mut self, background: Arc<dyn Background>) -> Self {
+        self.metrics.register(|registry| background.register(registry));
+        self.background = background;
+        self
     }
 
     /// Remembers that a caller was told about everything up to `position`.

@@ -42,8 +42,8 @@ pub use bucket_statistics::{
 pub use contacts::{Contact, ContactFilter, ContactKey, ContactOrder};
 pub use delivery_queue::{
     Attempt, DeadLetter, DeadLetterFilter, Delivery, DeliveryCounts, DeliveryDetail, DeliveryFilter,
-    DeliveryStats, DeliveryStatus, DueDelivery, Endpoint, Expirable, FirstAttempts, PAGE_BYTES, Recoverable,
-    Recovery, RecoverySpan,
+    DeliveryStats, DeliveryStatus, DueDelivery, Endpoint, Expirable, FirstAttempts, PAGE_BYTES, QueueFigures,
+    Recoverable, Recovery, RecoverySpan,
 };
 pub use digest::{TableDigest, digest};
 pub use error::ProjectionError;

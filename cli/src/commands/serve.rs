@@ -18,6 +18,7 @@ use crate::{
     compose::{
         Options, System, analytics,
         destinations::{self, described, registered},
+        lock::host,
         posthog::Seed,
         sources,
     },
@@ -89,6 +90,7 @@ Environment:
   WEBHOOK_ALLOW_UNAUTHENTICATED       ids of sources with a shared secret that may do without one
   WEBHOOK_ERASE_ON_DELETE             ids of sources whose reported deletions erase the contact
   WEBHOOK_SOURCE_MAX_BODY             largest body of an inbound webhook [default: 1048576]
+  METRICS_TOKEN                       reads GET /metrics and nothing else; keys with the scope read may, too. Also as _FILE
   TRUSTED_PROXIES                     proxies whose X-Forwarded-For is believed: addresses or networks
   LOG_LEVEL                           error, warn, info, http or debug [default: info]
 
@@ -116,6 +118,8 @@ fn http_settings(
         settings.source_max_body = bytes;
     }
     settings.trusted_proxies = trusted_proxies()?;
+    settings.node = host();
+    settings.metrics_token = environment::secret("METRICS_TOKEN")?;
     Ok(settings)
 }
 
@@ -219,7 +223,9 @@ async fn serve(
     }
     sources::tell_stored(&settings.sources, &system.engine).await;
     let address = listener.local_addr()?;
-    let state = Data::new(AppState::new(system.engine.clone(), system.read_models.clone(), settings));
+    let state = AppState::new(system.engine.clone(), system.read_models.clone(), settings)
+        .beside(Arc::new(system.background()));
+    let state = Data::new(state);
     let server = mainspring_http::serve(state.clone(), listener).context("the server cannot start")?;
     let handle = server.handle();
     let mut running = actix_web::rt::spawn(server);

@@ -1,15 +1,18 @@
 //! Putting the crates together: one data directory, one log, one engine, and what serves them.
 
 pub mod analytics;
+mod attempts;
+mod background;
 pub mod data_dir;
 pub mod delivery;
 pub mod destinations;
 mod housekeeping;
-mod lock;
+pub mod lock;
 pub mod opened_log;
 mod outbound;
 pub mod population;
 pub mod posthog;
+mod process;
 mod recovery;
 mod retention;
 mod secrets;

@@ -14,6 +14,7 @@ use mainspring_projections::{HandOver, ReadModels};
 use tokio::sync::oneshot;
 
 use super::{
+    attempts::Attempts,
     delivery::{EngineClock, Jitter, LiveEndpoints, Outcomes, Queue},
     worker_thread::{self, Ended},
 };
@@ -23,6 +24,7 @@ pub struct Outbound {
     handle: Handle,
     stopped: oneshot::Receiver<Stopped>,
     ended: Ended,
+    attempts: Attempts,
 }
 
 impl Outbound {
@@ -38,12 +40,14 @@ impl Outbound {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (started, handle) = std::sync::mpsc::channel();
         let (ended, stopped) = oneshot::channel();
+        let attempts = Attempts::default();
+        let counted = attempts.clone();
         let work = move || {
             runtime.block_on(async {
                 let ports = Ports {
                     queue: Arc::new(Queue { models, hand_over }),
                     endpoints: Arc::new(LiveEndpoints::new(engine.clone())),
-                    log: Arc::new(Outcomes(engine.clone())),
+                    log: Arc::new(Outcomes::new(engine.clone(), counted)),
                     destinations,
                     transport,
                     clock: Arc::new(EngineClock(engine)),
@@ -57,12 +61,12 @@ impl Outbound {
         };
         let (_, ended) = worker_thread::spawn("outbound", work)?;
         let handle = handle.recv().context("the outbound worker did not start")?;
-        Ok(Self { handle, stopped, ended })
+        Ok(Self { handle, stopped, ended, attempts })
     }
 
     /// Its figures, while it works and after.
-    pub fn handle(&self) -> Handle {
-        self.handle.clone()
+    pub fn figures(&self) -> (Handle, Attempts) {
+        (self.handle.clone(), self.attempts.clone())
     }
 
     /// Whether it has ended.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mainspring_projections::{
     DeadLetterFilter, DeliveryFilter, DeliveryStatus, FirstAttempts::All, Missed, MissedLimit, Order,
-    ReadModels, RecoverySpan, missed,
+    QueueFigures, ReadModels, RecoverySpan, missed,
 };
 use mainspring_schemas::{DeliveryId, EndpointId, Timestamp, event::delivery::AttemptResult};
 
@@ -153,6 +153,44 @@ fn ob_155_a_letter_opens_again_when_the_retry_fails_too() {
     let manual: Vec<bool> =
         models.delivery(id).unwrap().unwrap().attempts.iter().map(|attempt| attempt.manual).collect();
     assert_eq!(manual, [true, false]);
+}
+
+#[test]
+fn he_04_the_queue_is_as_old_as_what_is_due_longest() {
+    let (mut history, endpoint) = announced(3);
+    let first = history.deliveries[&history.order[0]].since;
+    let order = history.order.clone();
+    let later = history.now().plus(5000);
+    history.outcome(order[0], AttemptResult::Retry { next_at: later }, false);
+    let second = history.deliveries[&order[1]].since;
+    assert!(first < second);
+    let figures = |history: &History, now| {
+        let (_dir, models, _) = models(history);
+        models.queue_figures(now).unwrap()
+    };
+    let expected = QueueFigures {
+        pending: 3,
+        held: 0,
+        failing: 0,
+        due_since: Some(second),
+        overdue_since: Some(second),
+    };
+    assert_eq!(figures(&history, later), expected);
+    for id in &order[1..] {
+        history.outcome(*id, AttemptResult::Failed, false);
+    }
+    let expected = QueueFigures { pending: 1, due_since: None, overdue_since: None, ..expected };
+    assert_eq!(figures(&history, later.plus(-1)), expected, "its instant has not come");
+    let late = figures(&history, later);
+    assert_eq!((late.due_since, late.overdue_since), (Some(later), Some(later)));
+    for _ in 0..2 {
+        history.outcome(order[0], AttemptResult::Retry { next_at: later }, false);
+    }
+    let failing = figures(&history, LATER);
+    assert_eq!((failing.failing, failing.due_since, failing.overdue_since), (1, Some(later), None));
+    history.disable(endpoint);
+    let held = figures(&history, LATER);
+    assert_eq!((held.pending, held.held, held.failing, held.due_since), (1, 1, 0, None));
 }
 
 #[test]
