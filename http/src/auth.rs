@@ -88,5 +88,7 @@ pub(crate) fn require_admin(
     if let Some(budget) = state.admin_limiter.take(&name, Instant::now())? {
         request.extensions_mut().insert(budget);
     }
+    // For the audit trail.
+    request.extensions_mut().insert(principal.clone());
     Ok(principal)
 }

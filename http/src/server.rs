@@ -99,6 +99,7 @@ pub fn serve(state: Data<AppState>, listener: TcpListener) -> std::io::Result<Se
             .wrap(from_fn(refuse_slow_bodies))
             // Inside of what stamps, so that these refusals too have a request id.
             .wrap(ErrorHandlers::new().default_handler_client(rewrite))
+            .wrap(from_fn(admin::audit))
             .wrap(from_fn(leave_small))
             .wrap(Compress::default())
             .wrap(from_fn(stamp))

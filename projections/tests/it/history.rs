@@ -22,7 +22,8 @@ use mainspring_schemas::{
     criteria::Criteria,
     definition::BucketDefinition,
     event::{
-        BucketEvent, ContactEvent, DeliveryEvent, EndpointEvent, IdentityEvent, SourceSecretEvent,
+        AuditEvent, BucketEvent, ContactEvent, DeliveryEvent, EndpointEvent, IdentityEvent, SourceSecretEvent,
+        audit::Acted,
         bucket::{
             BackfillAdvanced, BackfillCompleted, BackfillStarted, CatchUpPlanned, Defined, Purpose, Retired,
             Switched,
@@ -236,6 +237,9 @@ impl History {
     /// One step, skipped where it makes no sense.
     pub fn step(&mut self, (what, whom, spare): Step) {
         self.now += 1 + i64::from(spare) * 700_000;
+        if spare % 32 == 31 {
+            self.audit();
+        }
         match what % 25 {
             0..=2 => {
                 if spare.is_multiple_of(4) {
@@ -264,6 +268,24 @@ impl History {
         let stored = SourceSecretEvent::Stored(SecretStored { at: self.now(), secret });
         let source = SourceId::new(&format!("source-{}", self.records.len())).unwrap();
         self.append(StreamName::source(&source), stored.encode().unwrap());
+    }
+
+    /// An operator changed something: of no concern to any read model.
+    fn audit(&mut self) {
+        let event = AuditEvent::Acted(Acted {
+            at: self.now(),
+            actor: "ops".to_owned(),
+            key: None,
+            action: "webhooks.post".to_owned(),
+            resource: "webhooks".to_owned(),
+            resource_id: None,
+            route: "/v1/admin/webhooks".to_owned(),
+            fields: vec!["url".to_owned()],
+            status: 201,
+            request_id: None,
+            ip_address: None,
+        });
+        self.append(StreamName::audit(), event.encode().unwrap());
     }
 
     pub fn create(&mut self, spare: u8) -> usize {

@@ -1,11 +1,12 @@
 //! What operators see of a running server: health, metrics, and who changed what.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
+    binary,
     http::Request,
     receiver::Receiver,
-    server::{Server, Site, eventually},
+    server::{ADMIN, Server, Site, eventually},
 };
 
 async fn told(server: &Server, user: &str) {
@@ -105,4 +106,64 @@ async fn he_06_ob_153_ws_97_metrics_for_those_who_may_read_them() {
     let elsewhere = Request::new("GET", "/v1/admin/contacts").key("token-of-the-scraper");
     server.send(elsewhere).await.expect(401);
     server.stop();
+}
+
+async fn trail(server: &Server, query: &str) -> Vec<Value> {
+    server.all(&format!("/v1/admin/audit-logs{query}"), "logs").await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lg_11_ap_84_every_change_on_the_admin_plane_leaves_an_entry() {
+    let receiver = Receiver::start().await;
+    let site = Site::new(&[]);
+    let server = site.start();
+    let endpoint = server.subscribe(&receiver.url(), &["contact.*"]).await;
+    let id = endpoint["id"].as_str().unwrap();
+    let path = format!("/v1/admin/webhooks/{id}");
+    let patch = Request::new("PATCH", &path).key(ADMIN).header("x-request-id", "the-patch");
+    server.send(patch.json(&json!({"description": "secret plan", "disabled": true}))).await.expect(200);
+    server.patch(&path, &json!({"rateLimit": "no number"})).await.expect(400);
+    server.get(&path).await.expect(200);
+    let admin = key(&server, &["full-admin"]).await;
+    let rotate = Request::new("POST", &format!("{path}/rotate-secret")).key(&admin).json(&json!({}));
+    server.send(rotate).await.expect(200);
+    server.delete(&path).await.expect(200);
+
+    let logs = trail(&server, "").await;
+    let actions: Vec<&str> = logs.iter().map(|log| log["action"].as_str().unwrap()).collect();
+    let expected = ["webhooks.delete", "webhooks.post", "api-keys.post", "webhooks.patch", "webhooks.post"];
+    assert_eq!(actions, expected, "newest first, and only what changed something");
+    let [_, rotated, key_made, patched, made] = &logs[..] else { panic!("{logs:?}") };
+    assert_eq!((&made["resourceId"], &made["status"]), (&json!(id), &json!(201)), "of what was made, too");
+    assert_eq!((&made["actor"], &made["actorKeyId"]), (&json!("legacy"), &json!(null)));
+    assert_eq!(patched["detail"], json!({"fields": ["description", "disabled"]}));
+    assert_eq!((&patched["requestId"], &patched["resourceId"]), (&json!("the-patch"), &json!(id)));
+    assert_eq!((&patched["ipAddress"], &patched["resource"]), (&json!("127.0.0.1"), &json!("webhooks")));
+    assert_eq!(rotated["actor"], "one of the tests");
+    assert_eq!(rotated["actorKeyId"], key_made["resourceId"], "whose key it was");
+    assert_eq!(rotated["route"], "/v1/admin/webhooks/{id}/rotate-secret");
+    assert!(logs.iter().all(|log| log["requestId"].is_string() && log["id"].is_string()));
+    let text = json!(logs).to_string();
+    assert!(!text.contains("secret plan") && !text.contains("whsec_") && !text.contains("hsk_"));
+
+    let count = async |query: &str| trail(&server, query).await.len();
+    assert_eq!(count("?action=webhooks.post").await, 2);
+    assert_eq!(count("?resource=api-keys").await, 1);
+    assert_eq!(count("?actor=legacy").await, 4);
+    let at = patched["createdAt"].as_str().unwrap();
+    assert_eq!(count(&format!("?from={at}")).await + count(&format!("?to={at}")).await, 5 + 1);
+    let page = server.get("/v1/admin/audit-logs?limit=2&offset=3").await.expect(200);
+    assert_eq!((&page["total"], &page["logs"]), (&json!(5), &json!(logs[3..])));
+    server.get("/v1/admin/audit-logs?from=yesterday").await.expect(400);
+    let read = key(&server, &["read"]).await;
+    server.send(Request::new("GET", "/v1/admin/audit-logs").key(&read)).await.expect(403);
+    server.kill();
+
+    let server = site.start();
+    assert_eq!(trail(&server, "").await.len(), 6, "the entry was durable before the answer");
+    server.stop();
+    let output = binary::run(&["stream", "audit", "--data-dir", site.data().to_str().unwrap()]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.contains(&format!("legacy did webhooks.patch {id} (/v1/admin/webhooks/{{id}})")), "{said}");
+    binary::assert_verified(&site.data());
 }
