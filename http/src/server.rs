@@ -30,9 +30,6 @@ const KEEP_ALIVE: Duration = Duration::from_secs(72);
 /// A request's head must arrive within this.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long requests in flight may take once the server is told to stop.
-const GRACE_SECONDS: u64 = 20;
-
 /// A route for `GET`, and for `HEAD`, which is answered alike but without a body (HT-08).
 pub(crate) fn get() -> Route {
     web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
@@ -91,6 +88,7 @@ fn payload_error(error: &PayloadError) -> ApiError {
 pub fn serve(state: Data<AppState>, listener: TcpListener) -> std::io::Result<Server> {
     let workers = state.settings.workers.max(1);
     let max_body = state.settings.max_body;
+    let stop_grace = state.settings.stop_grace.as_secs().max(1);
     let server = HttpServer::new(move || {
         App::new()
             .app_data(state.clone())
@@ -109,7 +107,7 @@ pub fn serve(state: Data<AppState>, listener: TcpListener) -> std::io::Result<Se
     .workers(workers)
     .keep_alive(KEEP_ALIVE)
     .client_request_timeout(HEAD_TIMEOUT)
-    .shutdown_timeout(GRACE_SECONDS)
+    .shutdown_timeout(stop_grace)
     .disable_signals()
     .backlog(4096)
     .listen(listener)?;

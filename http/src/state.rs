@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use ipnet::IpNet;
@@ -59,6 +60,8 @@ pub struct Settings {
     pub source_max_body: usize,
     /// Threads that serve requests.
     pub workers: usize,
+    /// How long requests in flight may take once the server is told to stop; counted in whole seconds.
+    pub stop_grace: Duration,
     /// Version of the build.
     pub build: String,
     /// Name of this node.
@@ -89,6 +92,7 @@ impl Settings {
             analytics: Analytics::default(),
             source_max_body: 1024 * 1024,
             workers: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
+            stop_grace: Duration::from_secs(20),
             build: env!("CARGO_PKG_VERSION").to_owned(),
             node: "localhost".to_owned(),
             metrics_token: None,

@@ -74,6 +74,11 @@ impl Outbound {
         self.ended.clone()
     }
 
+    /// Tells it to stop: nothing new starts, attempts in flight have `grace` to end and be recorded.
+    pub fn wind_down(&self, grace: Duration) {
+        self.handle.stop(grace);
+    }
+
     /// Stops it; attempts in flight have `grace` to end and be recorded.
     pub async fn stop(self, grace: Duration) {
         self.handle.stop(grace);

@@ -154,6 +154,13 @@ impl System {
         caught_up(&self.log, &self.read_models).await
     }
 
+    /// Tells deliveries to end within `grace`, while requests in flight still do; before [`System::stop`].
+    pub fn wind_down(&self, grace: Duration) {
+        if let Some(outbound) = &self.outbound {
+            outbound.wind_down(grace);
+        }
+    }
+
     /// Stops in order: calls, deliveries, read models, the log. Everything acknowledged is durable before and after.
     pub async fn stop(self, grace: Duration) {
         self.engine.stop().await;
