@@ -31,4 +31,4 @@ mod state;
 pub use background::{Background, Disk};
 pub use metrics::Text;
 pub use server::{configure, serve};
-pub use state::{AppState, Settings, UrlCheck};
+pub use state::{AppState, RequestUrl, Settings, UrlCheck};

@@ -10,8 +10,8 @@ use std::{
 };
 
 use ipnet::IpNet;
-use mainspring_actors::Engine;
-use mainspring_projections::ReadModels;
+use mainspring_actors::{Engine, endpoint::EndpointState};
+use mainspring_projections::{DeadLetter, ReadModels};
 use mainspring_schemas::{EndpointId, destination::Description};
 
 use crate::{
@@ -27,6 +27,9 @@ use crate::{
 /// Says why an endpoint's address is refused (OB-196).
 pub type UrlCheck = Arc<dyn Fn(&str) -> Result<(), String> + Send + Sync>;
 
+/// Where the request of a delivery that was given up goes, without credentials; `None` if it cannot be told (OB-154).
+pub type RequestUrl = Arc<dyn Fn(&EndpointState, &DeadLetter) -> Option<String> + Send + Sync>;
+
 /// What an operator can set.
 #[derive(Clone)]
 pub struct Settings {
@@ -40,6 +43,8 @@ pub struct Settings {
     pub admin_limit: Option<u32>,
     /// Whether an endpoint may have this address.
     pub url_check: UrlCheck,
+    /// Where requests go.
+    pub request_url: RequestUrl,
     /// After how many milliseconds of nothing but failures endpoints are disabled; 0 = never (OB-152).
     pub auto_disable_ms: i64,
     /// The kinds that an endpoint may have, whether or not deliveries of them can be made now (OB-74).
@@ -82,6 +87,7 @@ impl Settings {
             admin_key: None,
             admin_limit: Some(100),
             url_check,
+            request_url: Arc::new(|_, _| None),
             auto_disable_ms: 0,
             registered: destinations.iter().map(|destination| destination.id.clone()).collect(),
             destinations,

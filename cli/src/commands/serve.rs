@@ -17,7 +17,7 @@ use super::places::DataDirArgument;
 use crate::{
     compose::{
         Options, System, analytics,
-        destinations::{self, described, registered},
+        destinations::{self, described, registered, request_url},
         lock::host,
         posthog::Seed,
         sources,
@@ -176,6 +176,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut settings = http_settings(&outbound, &destinations, secrets.keys(&data)?)?;
     settings.sources = sources::mount(sources)?;
     settings.analytics = analytics::from_environment(&outbound)?;
+    settings.request_url = request_url(Arc::clone(&destinations));
     settings.stop_grace = shutdown.under_way();
     let listener = bind(address)?;
     let options = Options {
