@@ -11,8 +11,8 @@ use crate::{
     StreamName,
     event::{
         AccessEvent, AuditEvent, BucketEvent, ContactEvent, DeliveryEvent, DomainEvent, EndpointEvent,
-        IdentityEvent, SourceSecretEvent, access, audit, bucket, contact, delivery, endpoint, identity, redelivery,
-        source_secret,
+        IdentityEvent, SourceSecretEvent, access, audit, bucket, contact, delivery, endpoint, identity,
+        redelivery, source_secret,
     },
 };
 

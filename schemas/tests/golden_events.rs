@@ -15,8 +15,8 @@ use mainspring_schemas::{
     definition::BucketDefinition,
     event::{
         AccessEvent, AuditEvent, BucketEvent, ContactEvent, DeliveryEvent, DomainEvent, EndpointEvent,
-        IdentityEvent, SourceSecretEvent, access, audit, bucket, contact, delivery, endpoint, identity, redelivery,
-        source_secret,
+        IdentityEvent, SourceSecretEvent, access, audit, bucket, contact, delivery, endpoint, identity,
+        redelivery, source_secret,
     },
     identity::KeyKind,
 };

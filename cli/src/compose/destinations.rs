@@ -54,6 +54,7 @@ pub fn request_url(registry: Arc<Registry>) -> RequestUrl {
             attempts: letter.retry_count,
             schedule_attempts: 0,
             requeues: 0,
+            replay: false,
             due_at: letter.created_at,
         };
         let outgoing = Outgoing { endpoint: &endpoint, delivery: &delivery, now: letter.created_at };

@@ -22,7 +22,8 @@ use mainspring_schemas::{
     criteria::Criteria,
     definition::BucketDefinition,
     event::{
-        AuditEvent, BucketEvent, ContactEvent, DeliveryEvent, EndpointEvent, IdentityEvent, SourceSecretEvent,
+        AuditEvent, BucketEvent, ContactEvent, DeliveryEvent, EndpointEvent, IdentityEvent,
+        SourceSecretEvent,
         audit::Acted,
         bucket::{
             BackfillAdvanced, BackfillCompleted, BackfillStarted, CatchUpPlanned, Defined, Purpose, Retired,
