@@ -46,6 +46,7 @@ pub use self::{
 use crate::{
     access::AccessKeys,
     api::EngineError,
+    audit::AuditTrail,
     bucket::Buckets,
     endpoint::Endpoints,
     entropy::Entropy,
@@ -64,6 +65,7 @@ const BREATH: Duration = Duration::from_millis(5);
 pub struct Engine {
     core: Arc<Core>,
     access: Arc<AccessKeys>,
+    audit: Arc<AuditTrail>,
     endpoints: Arc<Endpoints>,
     buckets: Arc<Buckets>,
     source_secrets: Arc<SourceSecrets>,
@@ -187,6 +189,11 @@ impl Engine {
     /// API keys.
     pub fn keys(&self) -> &AccessKeys {
         &self.access
+    }
+
+    /// Who changed what on the admin plane.
+    pub fn audit(&self) -> &AuditTrail {
+        &self.audit
     }
 
     /// Endpoints of outbound webhooks.

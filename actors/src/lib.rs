@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod api;
+pub mod audit;
 pub mod backtest;
 pub mod bucket;
 pub mod clock;
@@ -23,6 +24,7 @@ pub mod source_secrets;
 mod writer;
 
 pub use access::AccessKeys;
+pub use audit::AuditTrail;
 pub use bucket::Buckets;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use endpoint::Endpoints;

@@ -3,6 +3,7 @@
 use std::{path::PathBuf, str::FromStr};
 
 use anyhow::Context;
+use mainspring_schemas::duration::DurationSpec;
 
 use crate::exit::Fault;
 
@@ -73,6 +74,16 @@ pub fn chosen_by_either<T>(
     }
     let Some((name, text)) = either(names, |name| Ok(text(name)))? else { return Ok(None) };
     read(&text).map(Some).map_err(|problem| Fault::usage(format!("{name}: {problem}")).into())
+}
+
+/// A duration such as `30d` or `1h30m` in milliseconds; `0` needs no unit.
+pub fn duration(text: &str) -> Result<i64, String> {
+    match text.trim() {
+        "0" => Ok(0),
+        text => {
+            text.parse().map(|duration: DurationSpec| duration.millis()).map_err(|error| error.to_string())
+        }
+    }
 }
 
 /// A secret from `NAME`, or from the file that `NAME_FILE` names.

@@ -15,6 +15,7 @@ mod interrupt;
 mod logging;
 mod output;
 mod progress;
+mod shutdown;
 mod sources;
 mod wire;
 

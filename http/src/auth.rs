@@ -16,20 +16,24 @@ fn presented(request: &HttpRequest) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && !key.is_empty()).then_some(key)
 }
 
+/// Whether a request presents exactly this token; never if there is none.
+pub(crate) fn is_token(token: Option<&str>, request: &HttpRequest) -> bool {
+    token.zip(presented(request)).is_some_and(|(token, key)| token.as_bytes().ct_eq(key.as_bytes()).into())
+}
+
 /// The principal behind a request, if it may do what `needed` covers.
 ///
 /// # Errors
 /// 401 or 403.
 pub(crate) fn require(state: &AppState, request: &HttpRequest, needed: Scope) -> Result<Principal, ApiError> {
     let key = presented(request).ok_or(ApiError::Unauthorized("Unauthorized"))?;
-    let principal = match &state.settings.admin_key {
-        Some(admin) if bool::from(admin.as_bytes().ct_eq(key.as_bytes())) => {
-            Principal { id: None, name: "legacy".to_owned(), scopes: vec![Scope::FullAdmin] }
-        }
-        _ => state.engine.keys().authenticate(key, state.engine.now()).map_err(|error| match error {
+    let principal = if is_token(state.settings.admin_key.as_deref(), request) {
+        Principal { id: None, name: "legacy".to_owned(), scopes: vec![Scope::FullAdmin] }
+    } else {
+        state.engine.keys().authenticate(key, state.engine.now()).map_err(|error| match error {
             AuthError::Unknown => ApiError::Unauthorized("Unauthorized"),
             AuthError::Expired => ApiError::Unauthorized("API key expired"),
-        })?,
+        })?
     };
     if principal.allows(needed) { Ok(principal) } else { Err(ApiError::Forbidden) }
 }
@@ -84,5 +88,7 @@ pub(crate) fn require_admin(
     if let Some(budget) = state.admin_limiter.take(&name, Instant::now())? {
         request.extensions_mut().insert(budget);
     }
+    // For the audit trail.
+    request.extensions_mut().insert(principal.clone());
     Ok(principal)
 }

@@ -12,7 +12,7 @@ use actix_web::{
 };
 use uuid::Uuid;
 
-use crate::auth::Budget;
+use crate::{admin::PLANE, auth::Budget};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -28,6 +28,10 @@ const SECURITY: [(&str, &str); 10] = [
     ("x-permitted-cross-domain-policies", "none"),
     ("x-xss-protection", "0"),
 ];
+
+/// The id of a request on the admin plane, for the audit trail.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestId(pub String);
 
 /// A caller's request id, if it is in order (HT-40).
 fn given_id(headers: &HeaderMap) -> Option<HeaderValue> {
@@ -74,7 +78,12 @@ pub(crate) async fn stamp(
         }
         return Ok(request.into_response(preflight.finish()));
     }
-    let id = given_id(request.headers());
+    let id = given_id(request.headers()).or_else(|| HeaderValue::from_str(&fresh_id()).ok());
+    if request.path().starts_with(PLANE)
+        && let Some(id) = id.as_ref().and_then(|id| id.to_str().ok())
+    {
+        request.extensions_mut().insert(RequestId(id.to_owned()));
+    }
     let mut response = next.call(request).await?.map_into_boxed_body();
     let budget = response.request().extensions().get::<Budget>().copied();
     let headers = response.headers_mut();
@@ -90,7 +99,6 @@ pub(crate) async fn stamp(
     for (name, value) in SECURITY {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
-    let id = id.or_else(|| HeaderValue::from_str(&fresh_id()).ok());
     if let Some(id) = &id {
         headers.insert(REQUEST_ID, id.clone());
     }

@@ -1,10 +1,15 @@
 //! How the system is, for people, load balancers and supervisors (HE-01..HE-05).
 
+mod findings;
+mod verdict;
+
 use actix_web::{HttpRequest, HttpResponse, web::Data};
 use mainspring_projections::RunnerStatus;
-use mainspring_schemas::event::access::Scope;
+use mainspring_schemas::{Timestamp, event::access::Scope};
 use serde_json::json;
 
+pub(crate) use self::findings::Findings;
+use self::verdict::{Signs, Verdict};
 use crate::{auth::require, state::AppState};
 
 /// Version of the wire contract, not of the build (HT-01).
@@ -19,16 +24,41 @@ fn stopped(status: &RunnerStatus) -> Option<String> {
     }
 }
 
+/// What the read models do, in one word.
+fn doing(status: &RunnerStatus) -> &'static str {
+    match status {
+        RunnerStatus::Starting => "starting",
+        RunnerStatus::Rebuilding { .. } => "rebuilding",
+        RunnerStatus::Following => "following",
+        RunnerStatus::Retrying(_) => "retrying",
+        RunnerStatus::Failed(_) | RunnerStatus::Stopped => "stopped",
+    }
+}
+
 /// `GET /v1/health`: always 200; details only for a key that may read.
 pub(crate) async fn health(state: Data<AppState>, request: HttpRequest) -> HttpResponse {
+    let found = state.findings.get(&state).await;
     let engine = state.engine.health();
     let runner = state.read_models.status();
+    let disk = state.background.disk();
+    let ended = state.background.ended();
+    let age = |since: Option<Timestamp>| since.map(|at| found.at.since(at));
+    let queue = found.queue.unwrap_or_default();
+    let signs = Signs {
+        refusing: (!engine.accepting).then(|| engine.reason.clone().unwrap_or_default()),
+        stopped: stopped(&runner),
+        silent: found.queue.is_none(),
+        ended,
+        disk,
+        timers_late: found.timers_late,
+        deliveries_late: age(queue.overdue_since).unwrap_or(0),
+    };
+    let Verdict { degraded, warnings } = signs.verdict();
     let database = if engine.accepting { "up" } else { "down" };
-    let stopped = stopped(&runner);
-    let following = stopped.is_none();
+    let working = signs.stopped.is_none() && signs.ended.is_empty();
     let in_step = json!({"applied": state.settings.build, "required": state.settings.build, "inSync": true, "pending": []});
     let mut body = json!({
-        "status": if engine.accepting && following { "healthy" } else { "degraded" },
+        "status": if degraded { "degraded" } else { "healthy" },
         "uptime": state.started.elapsed().as_secs(),
         "timestamp": state.engine.now(),
         "version": CONTRACT,
@@ -36,22 +66,39 @@ pub(crate) async fn health(state: Data<AppState>, request: HttpRequest) -> HttpR
         "components": {
             "database": {"status": database, "latencyMs": 0},
             "redis": {"status": "up", "latencyMs": 0, "note": "not used"},
-            "worker": {"status": if following { "up" } else { "down" }},
+            "worker": {"status": if working { "up" } else { "down" }},
         },
         "schema": {"engine": in_step, "client": in_step},
         "activity": {"windowHours": 24, "journeys": null, "emails": null},
     });
     if require(&state, &request, Scope::Read).is_ok() {
         let position = state.read_models.position();
-        body["log"] = json!({ "position": engine.log_position });
+        body["node"] = json!(state.settings.node);
+        body["log"] = json!({
+            "position": engine.log_position,
+            "lastAppendMs": found.appended_ago,
+            "bytes": state.background.log_bytes(),
+            "diskFree": disk.map(|disk| disk.free),
+        });
         body["projections"] = json!([{
             "name": "read-models",
             "position": position,
             "lagRecords": engine.log_position.saturating_sub(position),
-            "state": if following { "following" } else { "stopped" },
+            "lagMs": found.lag,
+            "state": doing(&runner),
         }]);
+        body["outbound"] = json!({
+            "pending": queue.pending,
+            "held": queue.held,
+            "oldestPendingMs": age(queue.due_since),
+            "failing": queue.failing,
+        });
         body["contacts"] = json!({ "inMemory": engine.live_contacts });
-        body["timers"] = json!({ "armed": engine.armed_timers });
+        body["timers"] = json!({
+            "armed": engine.armed_timers,
+            "overdue": found.overdue,
+            "maxLatenessMs": found.timers_late,
+        });
         body["refusedCalls"] = json!(engine.refused_calls);
         body["identity"] = json!({
             "refusedKeys": engine.refused_keys,
@@ -59,6 +106,7 @@ pub(crate) async fn health(state: Data<AppState>, request: HttpRequest) -> HttpR
             "reusedIdempotencyKeys": engine.reused_keys,
         });
         body["reason"] = json!(engine.reason);
+        body["warnings"] = json!(warnings);
     }
     HttpResponse::Ok().json(body)
 }

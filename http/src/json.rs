@@ -1,10 +1,10 @@
 //! Bodies: JSON by their own account and in fact, members read one by one with every issue noted.
 
-use actix_web::{HttpRequest, http::header, web::Bytes};
+use actix_web::{HttpMessage, HttpRequest, http::header, web::Bytes};
 use mainspring_schemas::{Properties, Timestamp, identity::is_email_shaped};
 use serde_json::{Map, Value};
 
-use crate::{error::ApiError, issues::Issues};
+use crate::{admin::PLANE, error::ApiError, issues::Issues};
 
 /// Deepest nesting of a property's value (HT-51).
 const MAX_DEPTH: usize = 64;
@@ -33,13 +33,32 @@ pub fn members(request: &HttpRequest, body: &Bytes) -> Result<Map<String, Value>
         return Err(ApiError::UnsupportedMediaType);
     }
     match serde_json::from_slice(body) {
-        Ok(Value::Object(members)) => Ok(members),
+        Ok(Value::Object(members)) => {
+            remember(request, &members);
+            Ok(members)
+        }
         Ok(other) => {
             let mut issues = Issues::default();
             issues.invalid_type("", "object", Some(&other));
             Err(ApiError::Invalid(issues.0))
         }
         Err(_) => Err(ApiError::BadRequest("Malformed JSON in request body".to_owned())),
+    }
+}
+
+/// Names of the members of a request on the admin plane, for the audit trail: without values, and only such as a route
+/// could know.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Given(pub Vec<String>);
+
+/// Names are remembered up to here.
+const MOST_GIVEN: usize = 32;
+
+fn remember(request: &HttpRequest, members: &Map<String, Value>) {
+    if request.path().starts_with(PLANE) {
+        let plain = |name: &&String| name.len() <= 64 && name.bytes().all(|b| b.is_ascii_alphanumeric());
+        let names = members.keys().filter(plain).take(MOST_GIVEN).cloned().collect();
+        request.extensions_mut().insert(Given(names));
     }
 }
 

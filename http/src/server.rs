@@ -18,7 +18,7 @@ use crate::{
     data,
     error::ApiError,
     headers::{leave_small, stamp},
-    health, identify,
+    health, identify, metrics,
     slow_bodies::{is_late, refuse_slow_bodies},
     sources,
     state::AppState,
@@ -29,9 +29,6 @@ const KEEP_ALIVE: Duration = Duration::from_secs(72);
 
 /// A request's head must arrive within this.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// How long requests in flight may take once the server is told to stop.
-const GRACE_SECONDS: u64 = 20;
 
 /// A route for `GET`, and for `HEAD`, which is answered alike but without a body (HT-08).
 pub(crate) fn get() -> Route {
@@ -65,6 +62,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .service(resource("/v1/health", Plane::Open, "GET, HEAD").route(get().to(health::health)))
         .service(resource("/v1/health/live", Plane::Open, "GET, HEAD").route(get().to(health::live)))
         .service(resource("/v1/health/ready", Plane::Open, "GET, HEAD").route(get().to(health::ready)));
+    config.service(resource("/metrics", Plane::Open, "GET, HEAD").route(get().to(metrics::read)));
     data::configure(config);
     identify::configure(config);
     sources::configure(config);
@@ -90,6 +88,7 @@ fn payload_error(error: &PayloadError) -> ApiError {
 pub fn serve(state: Data<AppState>, listener: TcpListener) -> std::io::Result<Server> {
     let workers = state.settings.workers.max(1);
     let max_body = state.settings.max_body;
+    let stop_grace = state.settings.stop_grace.as_secs().max(1);
     let server = HttpServer::new(move || {
         App::new()
             .app_data(state.clone())
@@ -98,15 +97,17 @@ pub fn serve(state: Data<AppState>, listener: TcpListener) -> std::io::Result<Se
             .wrap(from_fn(refuse_slow_bodies))
             // Inside of what stamps, so that these refusals too have a request id.
             .wrap(ErrorHandlers::new().default_handler_client(rewrite))
+            .wrap(from_fn(admin::audit))
             .wrap(from_fn(leave_small))
             .wrap(Compress::default())
             .wrap(from_fn(stamp))
+            .wrap(from_fn(metrics::measure))
             .configure(configure)
     })
     .workers(workers)
     .keep_alive(KEEP_ALIVE)
     .client_request_timeout(HEAD_TIMEOUT)
-    .shutdown_timeout(GRACE_SECONDS)
+    .shutdown_timeout(stop_grace)
     .disable_signals()
     .backlog(4096)
     .listen(listener)?;

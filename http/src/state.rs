@@ -6,22 +6,29 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use ipnet::IpNet;
-use mainspring_actors::Engine;
-use mainspring_projections::ReadModels;
+use mainspring_actors::{Engine, endpoint::EndpointState};
+use mainspring_projections::{DeadLetter, ReadModels};
 use mainspring_schemas::{EndpointId, destination::Description};
 
 use crate::{
     analytics::Analytics,
+    background::{Alone, Background},
+    health::Findings,
     identify::{TokenKeys, UsedTokens},
     limiter::Limiter,
+    metrics::Metrics,
     sources::registry::Registry,
 };
 
 /// Says why an endpoint's address is refused (OB-196).
 pub type UrlCheck = Arc<dyn Fn(&str) -> Result<(), String> + Send + Sync>;
+
+/// Where the request of a delivery that was given up goes, without credentials; `None` if it cannot be told (OB-154).
+pub type RequestUrl = Arc<dyn Fn(&EndpointState, &DeadLetter) -> Option<String> + Send + Sync>;
 
 /// What an operator can set.
 #[derive(Clone)]
@@ -36,6 +43,8 @@ pub struct Settings {
     pub admin_limit: Option<u32>,
     /// Whether an endpoint may have this address.
     pub url_check: UrlCheck,
+    /// Where requests go.
+    pub request_url: RequestUrl,
     /// After how many milliseconds of nothing but failures endpoints are disabled; 0 = never (OB-152).
     pub auto_disable_ms: i64,
     /// The kinds that an endpoint may have, whether or not deliveries of them can be made now (OB-74).
@@ -56,8 +65,14 @@ pub struct Settings {
     pub source_max_body: usize,
     /// Threads that serve requests.
     pub workers: usize,
+    /// How long requests in flight may take once the server is told to stop; counted in whole seconds.
+    pub stop_grace: Duration,
     /// Version of the build.
     pub build: String,
+    /// Name of this node.
+    pub node: String,
+    /// A token that may read `GET /metrics` and nothing else (CF-51).
+    pub metrics_token: Option<String>,
 }
 
 /// Failed verifications of webhooks per client address and minute (WS-95).
@@ -72,6 +87,7 @@ impl Settings {
             admin_key: None,
             admin_limit: Some(100),
             url_check,
+            request_url: Arc::new(|_, _| None),
             auto_disable_ms: 0,
             registered: destinations.iter().map(|destination| destination.id.clone()).collect(),
             destinations,
@@ -82,7 +98,10 @@ impl Settings {
             analytics: Analytics::default(),
             source_max_body: 1024 * 1024,
             workers: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
+            stop_grace: Duration::from_secs(20),
             build: env!("CARGO_PKG_VERSION").to_owned(),
+            node: "localhost".to_owned(),
+            metrics_token: None,
         }
     }
 }
@@ -106,12 +125,17 @@ pub struct AppState {
     ready: AtomicBool,
     /// When the process started.
     pub(crate) started: std::time::Instant,
+    /// What works beside the edge.
+    pub(crate) background: Arc<dyn Background>,
+    pub(crate) findings: Findings,
+    pub(crate) metrics: Metrics,
 }
 
 impl AppState {
     /// State around the given parts, ready to serve.
     pub fn new(engine: Engine, read_models: ReadModels, settings: Settings) -> Self {
         let admin_limiter = Limiter::new(settings.admin_limit);
+        let metrics = Metrics::new(&engine, &read_models, &settings);
         Self {
             engine,
             read_models,
@@ -122,7 +146,18 @@ impl AppState {
             acknowledged: AtomicU64::new(0),
             ready: AtomicBool::new(true),
             started: std::time::Instant::now(),
+            background: Arc::new(Alone),
+            findings: Findings::default(),
+            metrics,
         }
+    }
+
+    /// The same, with something that works beside it.
+    #[must_use]
+    pub fn beside(mut self, background: Arc<dyn Background>) -> Self {
+        self.metrics.register(|registry| background.register(registry));
+        self.background = background;
+        self
     }
 
     /// Remembers that a caller was told about everything up to `position`.

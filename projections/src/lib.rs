@@ -42,8 +42,8 @@ pub use bucket_statistics::{
 pub use contacts::{Contact, ContactFilter, ContactKey, ContactOrder};
 pub use delivery_queue::{
     Attempt, DeadLetter, DeadLetterFilter, Delivery, DeliveryCounts, DeliveryDetail, DeliveryFilter,
-    DeliveryStats, DeliveryStatus, DueDelivery, Endpoint, Expirable, FirstAttempts, PAGE_BYTES, Recoverable,
-    Recovery, RecoverySpan,
+    DeliveryStats, DeliveryStatus, DueDelivery, Endpoint, Expirable, FirstAttempts, PAGE_BYTES, QueueFigures,
+    Recoverable, Recovery, RecoverySpan,
 };
 pub use digest::{TableDigest, digest};
 pub use error::ProjectionError;
@@ -51,7 +51,7 @@ pub use hand_over::{Fresh, HandOver};
 pub use memberships::{
     MemberCounts, MemberCursor, MemberFilter, MemberPage, PageError, PageSize, Stay, StayStatus,
 };
-pub use missed::{Missed, MissedPage, missed};
+pub use missed::{Missed, MissedLimit, MissedPage, missed};
 pub use page::Order;
 pub use projection::Projection;
 pub use read_models::{BucketMemberIter, BucketMembers, ReadModels};

@@ -46,10 +46,20 @@ pub struct MissedPage {
     pub through: Position,
 }
 
-/// Looks through the log from `from` up to `end` until it has found `limit` messages, or the end.
+/// How much is looked for at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MissedLimit {
+    /// Most messages.
+    pub messages: usize,
+    /// No further message once the envelopes have this many bytes. One envelope may be as large as a contact.
+    pub bytes: usize,
+}
+
+/// Looks through the log from `from` up to `end` until it has found as much as `limit` allows, or the end.
 ///
-/// `subscribed` are the patterns the endpoint is subscribed to now. What was recorded before deliveries were forgotten by age is left out: it cannot be told any more whether it was
-/// missed (OB-163). The read models must reflect the log up to `end`.
+/// `subscribed` are the patterns the endpoint is subscribed to now. What was recorded before deliveries were forgotten
+/// by age is left out: it cannot be told any more whether it was missed (OB-163). The read models must reflect the log
+/// up to `end`.
 ///
 /// # Errors
 /// If the log or the read models cannot be read.
@@ -60,24 +70,30 @@ pub async fn missed(
     subscribed: &[String],
     from: Position,
     end: Position,
-    limit: usize,
+    limit: MissedLimit,
 ) -> Result<MissedPage> {
     let forgot_until = models.forgot_until(span.endpoint)?;
     let mut page = MissedPage { found: Vec::new(), through: from };
-    while page.through < end && page.found.len() < limit {
+    let mut bytes = 0;
+    let full = |found: usize, bytes: usize| found >= limit.messages || bytes >= limit.bytes;
+    while page.through < end && !full(page.found.len(), bytes) {
         let records = log.read_all(page.through, PAGE).await?;
         if records.is_empty() {
             page.through = end;
         }
         for record in records {
-            if record.position >= end || page.found.len() == limit {
+            if record.position >= end || full(page.found.len(), bytes) {
                 break;
             }
             page.through = record.position + 1;
             let in_time = (span.since..=span.until).contains(&record.recorded_at)
                 && forgot_until.is_none_or(|until| record.recorded_at > until);
-            if in_time && TELLING.contains(&record.event_type.as_str()) {
-                page.found.extend(message(&Fact::of(record)?, models, span, subscribed)?);
+            if in_time
+                && TELLING.contains(&record.event_type.as_str())
+                && let Some(found) = message(&Fact::of(record)?, models, span, subscribed)?
+            {
+                bytes += found.body.len();
+                page.found.push(found);
             }
         }
     }

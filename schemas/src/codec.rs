@@ -10,8 +10,9 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::{
     StreamName,
     event::{
-        AccessEvent, BucketEvent, ContactEvent, DeliveryEvent, DomainEvent, EndpointEvent, IdentityEvent,
-        SourceSecretEvent, access, bucket, contact, delivery, endpoint, identity, redelivery, source_secret,
+        AccessEvent, AuditEvent, BucketEvent, ContactEvent, DeliveryEvent, DomainEvent, EndpointEvent,
+        IdentityEvent, SourceSecretEvent, access, audit, bucket, contact, delivery, endpoint, identity,
+        redelivery, source_secret,
     },
 };
 
@@ -176,6 +177,10 @@ family! { SourceSecretEvent, "source",
     "source.secret-stored" => Stored(source_secret::SecretStored);
 }
 
+family! { AuditEvent, "audit",
+    "audit.acted" => Acted(audit::Acted);
+}
+
 /// Decodes an event by the family of its stream.
 ///
 /// # Errors
@@ -194,6 +199,7 @@ pub fn decode(
         "deliveries" => DomainEvent::Delivery(DeliveryEvent::decode(event_type, version, payload)?),
         "access" => DomainEvent::Access(AccessEvent::decode(event_type, version, payload)?),
         "source" => DomainEvent::SourceSecret(SourceSecretEvent::decode(event_type, version, payload)?),
+        "audit" => DomainEvent::Audit(AuditEvent::decode(event_type, version, payload)?),
         category => {
             return Err(DecodeError::UnknownType {
                 category: category.to_owned(),

@@ -54,6 +54,11 @@ impl StreamName {
         Self(format_compact!("source-{id}"))
     }
 
+    /// Who changed what on the admin plane.
+    pub fn audit() -> Self {
+        Self(CompactString::const_new("audit"))
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0

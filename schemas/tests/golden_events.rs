@@ -14,8 +14,9 @@ use mainspring_schemas::{
     criteria::Criteria,
     definition::BucketDefinition,
     event::{
-        AccessEvent, BucketEvent, ContactEvent, DeliveryEvent, DomainEvent, EndpointEvent, IdentityEvent,
-        SourceSecretEvent, access, bucket, contact, delivery, endpoint, identity, redelivery, source_secret,
+        AccessEvent, AuditEvent, BucketEvent, ContactEvent, DeliveryEvent, DomainEvent, EndpointEvent,
+        IdentityEvent, SourceSecretEvent, access, audit, bucket, contact, delivery, endpoint, identity,
+        redelivery, source_secret,
     },
     identity::KeyKind,
 };
@@ -142,6 +143,7 @@ fn contact_events() -> Vec<ContactEvent> {
         ContactEvent::Announced(contact::Announced {
             at: AT,
             outbound_type: "contact.updated".into(),
+            about: None,
             data: properties(),
         }),
         ContactEvent::MergedInto(contact::MergedInto { at: AT, survivor: contact_id(2) }),
@@ -348,6 +350,22 @@ fn access_events() -> Vec<AccessEvent> {
     ]
 }
 
+fn audit_events() -> Vec<AuditEvent> {
+    vec![AuditEvent::Acted(audit::Acted {
+        at: AT,
+        actor: "ci".into(),
+        key: Some(KeyId(Uuid::from_u128(1))),
+        action: "webhooks.patch".into(),
+        resource: "webhooks".into(),
+        resource_id: Some("0197b6c2-5a0e-7cc3-8a4e-3f1f6ad0b7f1".into()),
+        route: "/v1/admin/webhooks/{id}".into(),
+        fields: vec!["disabled".into()],
+        status: 200,
+        request_id: Some("r-1".into()),
+        ip_address: Some("203.0.113.9".into()),
+    })]
+}
+
 /// Every event with a stream of its family.
 fn all() -> Vec<(StreamName, DomainEvent, Encoded)> {
     let mut all = Vec::new();
@@ -378,6 +396,9 @@ fn all() -> Vec<(StreamName, DomainEvent, Encoded)> {
     let stored = source_secret::SecretStored { at: AT, secret: "5e".repeat(32) };
     let event = SourceSecretEvent::Stored(stored);
     add("source-posthog", DomainEvent::SourceSecret(event.clone()), event.encode().unwrap());
+    for event in audit_events() {
+        add("audit", DomainEvent::Audit(event.clone()), event.encode().unwrap());
+    }
     all
 }
 
@@ -559,6 +580,12 @@ fn later_fields() -> Vec<(&'static str, StreamName, DomainEvent, Encoded)> {
         by_reference: true,
         standings: Vec::new(),
     }));
+    let of_a_merge = [ContactEvent::Announced(contact::Announced {
+        at: AT,
+        outbound_type: "contact.deleted".into(),
+        about: Some(contact_id(3)),
+        data: properties(),
+    })];
     let of_contact = |name: &'static str| {
         move |event: ContactEvent| {
             let encoded = event.encode().unwrap();
@@ -601,6 +628,7 @@ fn later_fields() -> Vec<(&'static str, StreamName, DomainEvent, Encoded)> {
     contact_events
         .chain(of_a_source)
         .chain(std::iter::once(by_reference).map(of_contact("reference")))
+        .chain(of_a_merge.into_iter().map(of_contact("about")))
         .chain(bucket_events.into_iter().map(of_bucket))
         .chain(requeued_events().into_iter().map(of_delivery("requeues")))
         .chain(endpoint_events.into_iter().map(of_endpoint("limits")))
@@ -653,6 +681,7 @@ fn no_event_type_is_left_out() {
         DeliveryEvent::TYPES,
         AccessEvent::TYPES,
         SourceSecretEvent::TYPES,
+        AuditEvent::TYPES,
     ]
     .into_iter()
     .flatten()
@@ -665,8 +694,13 @@ fn no_event_type_is_left_out() {
 fn an_event_comes_together_again_from_its_two_parts_and_its_open_part_reads_alone() {
     let mut sealed = BTreeSet::new();
     for (stream, event, encoded) in all() {
-        let may_be_sealed =
-            !matches!(event, DomainEvent::Bucket(_) | DomainEvent::Identity(_) | DomainEvent::Access(_));
+        let may_be_sealed = !matches!(
+            event,
+            DomainEvent::Bucket(_)
+                | DomainEvent::Identity(_)
+                | DomainEvent::Access(_)
+                | DomainEvent::Audit(_)
+        );
         let fields = personal::personal_fields(encoded.event_type);
         assert_eq!(fields.is_some(), may_be_sealed, "{}: is anything of it personal?", encoded.event_type);
         let fields = fields.unwrap_or_default();

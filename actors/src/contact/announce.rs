@@ -1,6 +1,7 @@
 //! What the world is told about a contact.
 
 use mainspring_schemas::{
+    ContactId,
     event::contact::{Announced, ContactEvent},
     outbound_event::{ContactData, ContactDeleted, ContactMerged, LostContact, OutboundEvent},
 };
@@ -26,12 +27,13 @@ impl Progress<'_> {
             let (id, external_id, email) = (loser.id, loser.external_id, loser.email);
             if self.turn.policy.announce_all {
                 // For receivers that know the documented types only (GD-07).
-                self.announced(&OutboundEvent::ContactDeleted(ContactDeleted {
+                let deleted = ContactDeleted {
                     id,
                     external_id: external_id.clone(),
                     email: email.clone(),
                     reason: Some("merged".into()),
-                }));
+                };
+                self.announced_about(Some(id), &OutboundEvent::ContactDeleted(deleted));
             }
             self.announced(&OutboundEvent::ContactMerged(ContactMerged {
                 survivor: self.state.public(),
@@ -53,7 +55,11 @@ impl Progress<'_> {
 
     /// Announces an event; its data are frozen here (OB-52).
     pub(super) fn announced(&mut self, event: &OutboundEvent) {
+        self.announced_about(None, event);
+    }
+
+    fn announced_about(&mut self, about: Option<ContactId>, event: &OutboundEvent) {
         let (outbound_type, data) = (event.outbound_type().into(), event.data());
-        self.emit(ContactEvent::Announced(Announced { at: self.turn.now, outbound_type, data }));
+        self.emit(ContactEvent::Announced(Announced { at: self.turn.now, outbound_type, about, data }));
     }
 }

@@ -194,7 +194,8 @@ impl Progress<'_> {
         }
         put("data", json!(data));
         let outbound_type = CompactString::const_new(BUCKET_REACTION);
-        self.emit(ContactEvent::Announced(Announced { at: self.reached, outbound_type, data: all }));
+        let announced = Announced { at: self.reached, outbound_type, about: None, data: all };
+        self.emit(ContactEvent::Announced(announced));
     }
 
     /// Decides the buckets that reactions touched, at the instant the turn has reached, one generation after the other

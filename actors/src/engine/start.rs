@@ -18,6 +18,7 @@ use super::{Core, Engine};
 use crate::{
     access::AccessKeys,
     api::EngineError,
+    audit::AuditTrail,
     bucket::Buckets,
     clock::Clock,
     contact::Policy,
@@ -193,10 +194,11 @@ impl Engine {
         });
         let access =
             Arc::new(AccessKeys::open(Arc::clone(&options.log), Arc::clone(&core.shared.clock)).await?);
+        let audit = Arc::new(AuditTrail::new(Arc::clone(&options.log), Arc::clone(&core.shared.clock)));
         let endpoints = Arc::new(Endpoints::open(Arc::clone(&core)).await?);
         let buckets = Arc::new(Buckets::open(Arc::clone(&core), options.definitions).await?);
         let source_secrets = Arc::new(SourceSecrets::new(Arc::clone(&core)));
-        let engine = Self { core, access, endpoints, buckets, source_secrets };
+        let engine = Self { core, access, audit, endpoints, buckets, source_secrets };
         engine.watch_wakes().await;
         engine.watch_graces();
         Ok(engine)

@@ -4,7 +4,7 @@ use std::{
     net::{IpAddr, SocketAddr, TcpListener},
     process::ExitCode,
     sync::Arc,
-    time::Duration,
+    time::Instant,
 };
 
 use actix_web::web::Data;
@@ -17,7 +17,8 @@ use super::places::DataDirArgument;
 use crate::{
     compose::{
         Options, System, analytics,
-        destinations::{self, described, registered},
+        destinations::{self, described, registered, request_url},
+        lock::host,
         posthog::Seed,
         sources,
     },
@@ -29,11 +30,9 @@ use crate::{
     identity::{IdentityArguments, TokenSecrets},
     interrupt::Interrupt,
     output,
+    shutdown::Shutdown,
     sources::SourceArguments,
 };
-
-/// How long deliveries in flight have to end once the server stops.
-const GRACE: Duration = Duration::from_secs(10);
 
 /// Runs the server.
 #[derive(Debug, clap::Args)]
@@ -89,7 +88,10 @@ Environment:
   WEBHOOK_ALLOW_UNAUTHENTICATED       ids of sources with a shared secret that may do without one
   WEBHOOK_ERASE_ON_DELETE             ids of sources whose reported deletions erase the contact
   WEBHOOK_SOURCE_MAX_BODY             largest body of an inbound webhook [default: 1048576]
+  METRICS_TOKEN                       reads GET /metrics and nothing else; keys with the scope read may, too. Also as _FILE
   TRUSTED_PROXIES                     proxies whose X-Forwarded-For is believed: addresses or networks
+  SHUTDOWN_GRACE                      a stop is over within this [default: 25s]
+  DRAIN_DELAY                         a stop goes on taking requests for so long, no longer ready [default: 5s]
   LOG_LEVEL                           error, warn, info, http or debug [default: info]
 
 Example: mainspring serve --data-dir ./data --definitions ./definitions --listen 127.0.0.1:3002";
@@ -116,6 +118,8 @@ fn http_settings(
         settings.source_max_body = bytes;
     }
     settings.trusted_proxies = trusted_proxies()?;
+    settings.node = host();
+    settings.metrics_token = environment::secret("METRICS_TOKEN")?;
     Ok(settings)
 }
 
@@ -165,12 +169,15 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let destinations =
         Arc::new(destinations::registry(args.destinations.load(args.definitions.place().as_deref())?));
     let sources = args.sources.load()?;
+    let shutdown = Shutdown::from_environment()?;
     let start = AtStart { bootstrap, seed: Seed::from_environment(&outbound.policy)? };
     policy.analytics = start.seed.is_some();
     let data = args.data_dir.create()?;
     let mut settings = http_settings(&outbound, &destinations, secrets.keys(&data)?)?;
     settings.sources = sources::mount(sources)?;
     settings.analytics = analytics::from_environment(&outbound)?;
+    settings.request_url = request_url(Arc::clone(&destinations));
+    settings.stop_grace = shutdown.under_way();
     let listener = bind(address)?;
     let options = Options {
         definitions,
@@ -180,7 +187,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         destinations,
         ..Options::new(data)
     };
-    actix_web::rt::System::new().block_on(serve(options, settings, listener, start, interrupt))
+    actix_web::rt::System::new().block_on(serve(options, settings, listener, start, shutdown, interrupt))
 }
 
 /// What is made at the start if it is not there.
@@ -196,6 +203,7 @@ async fn serve(
     settings: HttpSettings,
     listener: TcpListener,
     start: AtStart,
+    shutdown: Shutdown,
     mut interrupt: Interrupt,
 ) -> anyhow::Result<ExitCode> {
     let system = System::open(options).await?;
@@ -219,21 +227,29 @@ async fn serve(
     }
     sources::tell_stored(&settings.sources, &system.engine).await;
     let address = listener.local_addr()?;
-    let state = Data::new(AppState::new(system.engine.clone(), system.read_models.clone(), settings));
+    let state = AppState::new(system.engine.clone(), system.read_models.clone(), settings)
+        .beside(Arc::new(system.background()));
+    let state = Data::new(state);
     let server = mainspring_http::serve(state.clone(), listener).context("the server cannot start")?;
     let handle = server.handle();
     let mut running = actix_web::rt::spawn(server);
     output::data(format_args!("listening on http://{address}"));
-    let ended = tokio::select! {
+    let mut ended = tokio::select! {
         ended = &mut running => Some(ended),
         () = interrupt.wanted() => None,
     };
+    let began = Instant::now();
     state.set_ready(false);
+    if ended.is_none() {
+        tracing::info!(delay = ?shutdown.drain, "stopping: load balancers are told first");
+        ended = tokio::time::timeout(shutdown.drain, &mut running).await.ok();
+    }
+    system.wind_down(shutdown.left(began, Instant::now()));
     if ended.is_none() {
         tracing::info!("stopping: no new requests, those in flight end");
         handle.stop(true).await;
     }
-    system.stop(GRACE).await;
+    system.stop(shutdown.left(began, Instant::now())).await;
     tracing::info!("stopped");
     match ended {
         Some(Ok(Err(error))) => Err(error).context("the server failed"),

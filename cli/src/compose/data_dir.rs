@@ -82,6 +82,11 @@ impl DataDir {
         })
     }
 
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Where the read models are.
     pub fn read_models(&self) -> PathBuf {
         self.path.join("read-models")

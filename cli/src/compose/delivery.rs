@@ -14,6 +14,8 @@ use mainspring_schemas::{ContactId, DeliveryId, EndpointId, Timestamp, event::de
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use super::attempts::Attempts;
+
 /// The delivery queue of the read models, and what comes before they show it.
 #[derive(Clone, Debug)]
 pub struct Queue {
@@ -204,7 +206,17 @@ impl Endpoints for LiveEndpoints {
 }
 
 /// Where outcomes go: the engine's log.
-pub struct Outcomes(pub Engine);
+pub struct Outcomes {
+    engine: Engine,
+    attempts: Attempts,
+}
+
+impl Outcomes {
+    /// Records in the engine's log and counts what it recorded.
+    pub fn new(engine: Engine, attempts: Attempts) -> Self {
+        Self { engine, attempts }
+    }
+}
 
 #[async_trait]
 impl OutcomeLog for Outcomes {
@@ -214,12 +226,14 @@ impl OutcomeLog for Outcomes {
         contact: Option<ContactId>,
         outcome: &Attempted,
     ) -> Result<Position, PortError> {
-        if self.0.endpoints().live(endpoint).is_none() {
-            return Ok(self.0.log().durable_end());
-        }
-        let recorded = self.0.endpoints().record_attempt(endpoint, outcome.clone(), contact).await;
+        let Some(live) = self.engine.endpoints().live(endpoint) else {
+            return Ok(self.engine.log().durable_end());
+        };
+        let recorded = self.engine.endpoints().record_attempt(endpoint, outcome.clone(), contact).await;
+        let position = recorded.map_err(PortError::new)?;
+        self.attempts.recorded(&live.settings.kind, outcome);
         // The queue's position is that of the next record: it shows this one when it is past it.
-        recorded.map(|position| position + 1).map_err(PortError::new)
+        Ok(position + 1)
     }
 
     async fn discard(
@@ -228,19 +242,19 @@ impl OutcomeLog for Outcomes {
         at: Timestamp,
         deliveries: &[DeliveryId],
     ) -> Result<Position, PortError> {
-        if self.0.endpoints().live(endpoint).is_none() {
-            return Ok(self.0.log().durable_end());
+        if self.engine.endpoints().live(endpoint).is_none() {
+            return Ok(self.engine.log().durable_end());
         }
-        let discarded = self.0.endpoints().discard_held(endpoint, at, deliveries).await;
+        let discarded = self.engine.endpoints().discard_held(endpoint, at, deliveries).await;
         discarded.map(|position| position + 1).map_err(PortError::new)
     }
 
     fn began(&self, delivery: DeliveryId) {
-        self.0.endpoints().attempt_began(delivery);
+        self.engine.endpoints().attempt_began(delivery);
     }
 
     fn settled(&self, delivery: DeliveryId) {
-        self.0.endpoints().attempt_settled(delivery);
+        self.engine.endpoints().attempt_settled(delivery);
     }
 
     async fn disable(
@@ -249,7 +263,7 @@ impl OutcomeLog for Outcomes {
         _at: Timestamp,
         reason: DisableReason,
     ) -> Result<(), PortError> {
-        match self.0.endpoints().disable(endpoint, reason.as_str()).await {
+        match self.engine.endpoints().disable(endpoint, reason.as_str()).await {
             Ok(()) | Err(EngineError::NotFound) => Ok(()),
             Err(error) => Err(PortError::new(error)),
         }

@@ -2,8 +2,17 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use mainspring_outbound::destination::{Custom, DEFAULT_LIB, Presets, Registry};
-use mainspring_schemas::destination::{Description, DestinationDefinition};
+use bytes::Bytes;
+use compact_str::CompactString;
+use mainspring_http::RequestUrl;
+use mainspring_outbound::{
+    destination::{Custom, DEFAULT_LIB, Outgoing, Presets, Registry, Transformed},
+    ports::{Endpoint, QueuedDelivery},
+};
+use mainspring_schemas::{
+    destination::{Description, DestinationDefinition, masked},
+    event::endpoint::EndpointSettings,
+};
 
 use crate::environment;
 
@@ -20,6 +29,40 @@ pub fn registry(of_files: Vec<DestinationDefinition>) -> Registry {
         registry.register(Arc::new(Custom::new(definition)));
     }
     registry
+}
+
+/// Tells where the requests of deliveries go: what a destination makes of a configuration without its credentials.
+pub fn request_url(registry: Arc<Registry>) -> RequestUrl {
+    Arc::new(move |state, letter| {
+        let schema = registry.descriptions().find(|one| one.id == letter.kind).map(|one| &one.config);
+        let config = state.settings.config.as_ref().map(|config| masked(config, schema));
+        let endpoint = Endpoint {
+            settings: EndpointSettings { config, ..state.settings.clone() },
+            secrets: Vec::new(),
+            enabled: true,
+            disabled_at: None,
+            enabled_at: None,
+        };
+        let delivery = QueuedDelivery {
+            id: letter.id,
+            endpoint: letter.endpoint,
+            message: letter.message,
+            event_type: CompactString::from(&letter.event_type),
+            contact: None,
+            body: Bytes::from(letter.body.clone()),
+            position: 0,
+            attempts: letter.retry_count,
+            schedule_attempts: 0,
+            requeues: 0,
+            replay: false,
+            due_at: letter.created_at,
+        };
+        let outgoing = Outgoing { endpoint: &endpoint, delivery: &delivery, now: letter.created_at };
+        match registry.transform(&outgoing) {
+            Transformed::Request(request) => Some(request.url),
+            Transformed::Skip | Transformed::Config(_) => None,
+        }
+    })
 }
 
 /// What the edge has to know of them, in the order of their ids.

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use super::{
     recovery::{Recoverer, Round},
     retention::{Retention, expire},
+    worker_thread::{self, Ended},
 };
 
 /// How often old deliveries are looked for.
@@ -23,20 +24,21 @@ const PAUSE: Duration = Duration::from_secs(5);
 /// The running thread.
 pub struct Housekeeping {
     stop: watch::Sender<bool>,
-    thread: Option<thread::JoinHandle<()>>,
+    thread: thread::JoinHandle<()>,
+    ended: Ended,
 }
 
 impl Housekeeping {
     /// Starts it. Recoveries of an earlier process are known when this returns.
     pub fn start(engine: Engine, models: ReadModels, retention: Retention) -> anyhow::Result<Self> {
-        let recoverer = Recoverer::new(engine.clone(), models.clone());
+        let mut recoverer = Recoverer::new(engine.clone(), models.clone());
         recoverer.resume()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
         let (stop, stopped) = watch::channel(false);
         let work = move || {
             let mut stopped = stopped;
             let work = async {
-                tokio::join!(recover(&engine, &recoverer), retain(&engine, &models, retention));
+                tokio::join!(recover(&engine, &mut recoverer), retain(&engine, &models, retention));
             };
             runtime.block_on(async {
                 tokio::select! {
@@ -45,20 +47,25 @@ impl Housekeeping {
                 }
             });
         };
-        let thread = thread::Builder::new().name("housekeeping".into()).spawn(work)?;
-        Ok(Self { stop, thread: Some(thread) })
+        let (thread, ended) = worker_thread::spawn("housekeeping", work)?;
+        Ok(Self { stop, thread, ended })
+    }
+
+    /// Whether it has ended.
+    pub fn ended(&self) -> Ended {
+        self.ended.clone()
     }
 
     /// Stops it. What it was at goes on at the next start.
-    pub fn stop(mut self) {
+    pub fn stop(self) {
         self.stop.send_replace(true);
-        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+        if self.thread.join().is_err() {
             tracing::error!("the housekeeping ended unexpectedly");
         }
     }
 }
 
-async fn recover(engine: &Engine, recoverer: &Recoverer) {
+async fn recover(engine: &Engine, recoverer: &mut Recoverer) {
     let mut asked = engine.endpoints().recoveries_asked();
     loop {
         match recoverer.round().await {
@@ -70,7 +77,7 @@ async fn recover(engine: &Engine, recoverer: &Recoverer) {
                 }
             }
             Err(error) => {
-                tracing::warn!(%error, "a recovery could not go on, trying again");
+                tracing::warn!(%error, "recoveries could not go on, trying again");
                 tokio::time::sleep(PAUSE).await;
             }
         }

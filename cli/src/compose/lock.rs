@@ -55,7 +55,8 @@ fn sign(file: &mut File) -> io::Result<()> {
     writeln!(file, "process {} on {}", std::process::id(), host())
 }
 
-fn host() -> String {
+/// The name of this machine.
+pub fn host() -> String {
     let name =
         fs::read_to_string("/proc/sys/kernel/hostname").or_else(|_| fs::read_to_string("/etc/hostname"));
     name.map_or_else(|_| "this host".to_owned(), |name| name.trim().to_owned())

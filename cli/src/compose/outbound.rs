@@ -1,6 +1,6 @@
 //! The outbound worker on a thread of its own, so that no receiver ever slows the engine (LV-13).
 
-use std::{sync::Arc, thread, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
 use mainspring_actors::Engine;
@@ -13,12 +13,18 @@ use mainspring_outbound::{
 use mainspring_projections::{HandOver, ReadModels};
 use tokio::sync::oneshot;
 
-use super::delivery::{EngineClock, Jitter, LiveEndpoints, Outcomes, Queue};
+use super::{
+    attempts::Attempts,
+    delivery::{EngineClock, Jitter, LiveEndpoints, Outcomes, Queue},
+    worker_thread::{self, Ended},
+};
 
 /// The running worker.
 pub struct Outbound {
     handle: Handle,
     stopped: oneshot::Receiver<Stopped>,
+    ended: Ended,
+    attempts: Attempts,
 }
 
 impl Outbound {
@@ -34,12 +40,14 @@ impl Outbound {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (started, handle) = std::sync::mpsc::channel();
         let (ended, stopped) = oneshot::channel();
+        let attempts = Attempts::default();
+        let counted = attempts.clone();
         let work = move || {
             runtime.block_on(async {
                 let ports = Ports {
                     queue: Arc::new(Queue { models, hand_over }),
                     endpoints: Arc::new(LiveEndpoints::new(engine.clone())),
-                    log: Arc::new(Outcomes(engine.clone())),
+                    log: Arc::new(Outcomes::new(engine.clone(), counted)),
                     destinations,
                     transport,
                     clock: Arc::new(EngineClock(engine)),
@@ -51,9 +59,24 @@ impl Outbound {
                 }
             });
         };
-        thread::Builder::new().name("outbound".into()).spawn(work)?;
+        let (_, ended) = worker_thread::spawn("outbound", work)?;
         let handle = handle.recv().context("the outbound worker did not start")?;
-        Ok(Self { handle, stopped })
+        Ok(Self { handle, stopped, ended, attempts })
+    }
+
+    /// Its figures, while it works and after.
+    pub fn figures(&self) -> (Handle, Attempts) {
+        (self.handle.clone(), self.attempts.clone())
+    }
+
+    /// Whether it has ended.
+    pub fn ended(&self) -> Ended {
+        self.ended.clone()
+    }
+
+    /// Tells it to stop: nothing new starts, attempts in flight have `grace` to end and be recorded.
+    pub fn wind_down(&self, grace: Duration) {
+        self.handle.stop(grace);
     }
 
     /// Stops it; attempts in flight have `grace` to end and be recorded.

@@ -1,17 +1,27 @@
 //! Carries out recoveries (OB-161): page by page in log order, each when the one before has gone out.
 
-use std::time::Duration;
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, anyhow};
 use mainspring_actors::{
     Engine,
     endpoint::{RecoveryItem, RecoveryPage},
 };
-use mainspring_projections::{Missed, MissedPage, ReadModels, Recoverable, Recovery, missed};
+use mainspring_projections::{Missed, MissedLimit, MissedPage, ReadModels, Recoverable, Recovery, missed};
+use mainspring_schemas::RecoveryId;
 
 /// Deliveries queued in one append. The next page follows when most of them were attempted, so that a recovery neither
 /// fills the queue nor gets ahead of the endpoint's own rate.
 const PAGE: usize = 256;
+
+/// Envelopes of missed messages in one append, in bytes; far below what an append may take, and what memory has room for.
+const PAGE_BYTES: usize = 4 * 1024 * 1024;
+
+/// How long a recovery that failed is left alone.
+const PAUSE: Duration = Duration::from_secs(5);
 
 /// How long the read models may take to show an append.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -23,21 +33,42 @@ pub enum Round {
     Idle,
     /// Some went on.
     Advanced,
-    /// All of them wait for what they have queued.
+    /// All of them wait for what they have queued, or because they failed a moment ago.
     Waiting,
 }
 
 /// Carries out recoveries, one page of each at a time.
-#[derive(Clone)]
 pub struct Recoverer {
     engine: Engine,
     models: ReadModels,
+    pauses: Pauses,
+}
+
+/// Recoveries that failed, with when they are tried again: a broken one must not keep the others from going on.
+#[derive(Debug, Default)]
+struct Pauses(HashMap<RecoveryId, Instant>);
+
+impl Pauses {
+    /// Whether a recovery may be tried.
+    fn over(&mut self, recovery: RecoveryId, now: Instant) -> bool {
+        self.0.retain(|_, until| *until > now);
+        !self.0.contains_key(&recovery)
+    }
+
+    /// Notes how a try ended; says whether the recovery went on.
+    fn tried(&mut self, recovery: RecoveryId, result: anyhow::Result<()>, now: Instant) -> bool {
+        if let Err(error) = &result {
+            tracing::warn!(%recovery, "a recovery could not go on, trying again: {error:#}");
+            self.0.insert(recovery, now + PAUSE);
+        }
+        result.is_ok()
+    }
 }
 
 impl Recoverer {
     /// Over an engine and its read models.
     pub fn new(engine: Engine, models: ReadModels) -> Self {
-        Self { engine, models }
+        Self { engine, models, pauses: Pauses::default() }
     }
 
     /// Notes which endpoints have a recovery at work since an earlier process; before anybody can ask for another one.
@@ -49,7 +80,10 @@ impl Recoverer {
     }
 
     /// Lets each recovery go on by a page, if what it queued before is on its way.
-    pub async fn round(&self) -> anyhow::Result<Round> {
+    ///
+    /// # Errors
+    /// If the read models do not answer; what is wrong with one recovery is logged, and holds back only that one.
+    pub async fn round(&mut self) -> anyhow::Result<Round> {
         self.caught_up(self.engine.log().durable_end()).await?;
         let running = self.models.running_recoveries()?;
         let mut round = if running.is_empty() { Round::Idle } else { Round::Waiting };
@@ -57,9 +91,13 @@ impl Recoverer {
             if self.engine.endpoints().live(recovery.span.endpoint).is_none() {
                 // Its deletion ends it.
                 self.engine.endpoints().forget_recovery(recovery.span.endpoint);
-            } else if self.models.untried(recovery.span.endpoint, PAGE)? <= PAGE / 4 {
-                self.advance(&recovery).await?;
-                round = Round::Advanced;
+            } else if self.pauses.over(recovery.id, Instant::now())
+                && self.models.untried(recovery.span.endpoint, PAGE)? <= PAGE / 4
+            {
+                let result = self.advance(&recovery).await;
+                if self.pauses.tried(recovery.id, result, Instant::now()) {
+                    round = Round::Advanced;
+                }
             }
         }
         Ok(round)
@@ -95,8 +133,9 @@ impl Recoverer {
         if !recovery.span.include_missed {
             return Ok(nothing);
         }
+        let limit = MissedLimit { messages: PAGE, bytes: PAGE_BYTES };
         let (log, subscribed) = (self.engine.log(), &state.settings.event_types);
-        missed(&**log, &self.models, &recovery.span, subscribed, recovery.through, recovery.end, PAGE)
+        missed(&**log, &self.models, &recovery.span, subscribed, recovery.through, recovery.end, limit)
             .await
             .context("the log cannot be searched for what was missed")
     }
@@ -164,5 +203,16 @@ mod tests {
         let full: Vec<_> = (0..PAGE as u64).map(again).collect();
         let page = merge(full, MissedPage { found: vec![lost(999)], through: 2000 }, 2000);
         assert_eq!((page.items.len(), page.through), (PAGE, PAGE as u64), "more of the one may follow");
+    }
+
+    #[test]
+    fn ob_161_a_recovery_that_fails_waits_and_holds_back_no_other() {
+        let [broken, sound] = [1, 2].map(|number| RecoveryId(Uuid::from_u128(number)));
+        let (mut pauses, now) = (Pauses::default(), Instant::now());
+        assert!(pauses.over(broken, now) && pauses.over(sound, now));
+        assert!(!pauses.tried(broken, Err(anyhow!("refused")), now));
+        assert!(pauses.tried(sound, Ok(()), now));
+        assert!(!pauses.over(broken, now) && pauses.over(sound, now));
+        assert!(pauses.over(broken, now + PAUSE), "it is tried again");
     }
 }

@@ -16,8 +16,8 @@ use mainspring_projections::{HandOver, ReadModels, Runner, RunnerStatus};
 use mainspring_schemas::definition::BucketDefinition;
 
 use super::{
-    DataDir, housekeeping::Housekeeping, opened_log::OpenedLog, outbound::Outbound, population::Readers,
-    retention::Retention,
+    DataDir, background::Beside, housekeeping::Housekeeping, opened_log::OpenedLog, outbound::Outbound,
+    population::Readers, retention::Retention,
 };
 
 /// How often somebody who waits for the read models looks.
@@ -77,7 +77,7 @@ pub struct System {
     outbound: Option<Outbound>,
     housekeeping: Option<Housekeeping>,
     // Last: the directory is given back when nothing uses it any more.
-    _data: DataDir,
+    data: DataDir,
 }
 
 impl System {
@@ -128,7 +128,7 @@ impl System {
             Outbound::start(engine.clone(), read_models.apart(), hand_over, settings, destinations)
         });
         let outbound = outbound.transpose().context("the outbound worker cannot start")?;
-        Ok(Self { engine, read_models, log, snapshots, runner, outbound, housekeeping, _data: options.data })
+        Ok(Self { engine, read_models, log, snapshots, runner, outbound, housekeeping, data: options.data })
     }
 
     /// The log as it lies on disk, personal payloads sealed: for its life cycle and statistics. Who reads payloads asks
@@ -137,9 +137,28 @@ impl System {
         &self.log
     }
 
+    /// What works beside the edge, for health and metrics.
+    pub fn background(&self) -> Beside {
+        let outbound = self.outbound.as_ref().map(|outbound| ("outbound", outbound.ended()));
+        let housekeeping = self.housekeeping.as_ref().map(|thread| ("housekeeping", thread.ended()));
+        Beside {
+            place: self.data.path().to_owned(),
+            log: Arc::clone(&self.log),
+            threads: outbound.into_iter().chain(housekeeping).collect(),
+            outbound: self.outbound.as_ref().map(Outbound::figures),
+        }
+    }
+
     /// Waits until the read models reflect everything that is durable now.
     pub async fn settled(&self) -> anyhow::Result<()> {
         caught_up(&self.log, &self.read_models).await
+    }
+
+    /// Tells deliveries to end within `grace`, while requests in flight still do; before [`System::stop`].
+    pub fn wind_down(&self, grace: Duration) {
+        if let Some(outbound) = &self.outbound {
+            outbound.wind_down(grace);
+        }
     }
 
     /// Stops in order: calls, deliveries, read models, the log. Everything acknowledged is durable before and after.

@@ -21,14 +21,21 @@ pub(super) const SOURCE: &str = "webhook-delivery";
 
 const STATUSES: [&str; 3] = ["pending", "retried", "discarded"];
 
-fn shape(entry: &DeadLetter) -> Result<Value, ApiError> {
+/// Where the entry's request goes: by the endpoint's configuration of now, unless it is gone or of another kind.
+fn request_url(state: &AppState, entry: &DeadLetter) -> String {
+    let live = state.engine.endpoints().live(entry.endpoint).filter(|live| live.settings.kind == entry.kind);
+    let resolved = live.and_then(|live| (state.settings.request_url)(&live, entry));
+    masking::url(&entry.kind, resolved.as_ref().unwrap_or(&entry.url))
+}
+
+fn shape(state: &AppState, entry: &DeadLetter) -> Result<Value, ApiError> {
     Ok(json!({
         "id": entry.id,
         "source": SOURCE,
         "sourceId": entry.id,
         "payload": {
             "endpointId": entry.endpoint,
-            "url": masking::url(&entry.kind, &entry.url),
+            "url": request_url(state, entry),
             "kind": entry.kind,
             "eventType": entry.event_type,
             "webhookId": entry.message.to_string(),
@@ -59,7 +66,7 @@ pub(super) async fn list(state: Data<AppState>, request: HttpRequest) -> Result<
     })
     .await?;
     let (entries, total) = if ours { (entries, total) } else { (Vec::new(), 0) };
-    let entries = entries.iter().map(shape).collect::<Result<Vec<Value>, _>>()?;
+    let entries = entries.iter().map(|entry| shape(&state, entry)).collect::<Result<Vec<Value>, _>>()?;
     Ok(lag.ok().json(json!({"entries": entries, "total": total, "limit": limit, "offset": offset})))
 }
 

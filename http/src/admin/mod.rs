@@ -5,6 +5,7 @@
 
 mod analytics;
 mod api_keys;
+mod audit;
 mod buckets;
 mod bulk_letters;
 mod contact_buckets;
@@ -25,6 +26,7 @@ mod why;
 
 use actix_web::web;
 
+pub(crate) use self::audit::{PLANE, audit};
 use crate::{
     auth::Plane,
     data,
@@ -193,5 +195,6 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
             resource("/v1/admin/api-keys/{id}", Plane::Admin, "DELETE")
                 .route(web::delete().to(api_keys::revoke)),
         )
+        .service(resource("/v1/admin/audit-logs", Plane::Admin, "GET, HEAD").route(get().to(audit::list)))
         .service(elsewhere("/v1/admin", Plane::Admin));
 }

@@ -95,14 +95,29 @@ pub(super) async fn ingest(
     body: Bytes,
 ) -> Result<HttpResponse, ApiError> {
     require(&state, &request, Scope::Ingest)?;
+    let taken = take_one(&state, &request, &body).await.inspect_err(|_| state.metrics.event(REFUSED))?;
+    Ok(HttpResponse::Accepted().json(taken))
+}
+
+/// What became of an event that was refused, as metrics name it.
+const REFUSED: &str = "refused";
+
+/// Tells what became of an event that was taken.
+fn taken(state: &AppState, outcome: IngestOutcome, lists: &[(String, bool)]) -> Answer {
+    state.acknowledge(outcome.position);
+    state.metrics.event(if outcome.same_request.is_none() { "acknowledged" } else { "duplicate" });
+    answer(outcome, lists)
+}
+
+async fn take_one(state: &AppState, request: &HttpRequest, body: &Bytes) -> Result<Answer, ApiError> {
     let now = state.engine.now();
     let trace = trace(request.headers());
-    let plain = if says_json(&request) { read_plain(&body, now, trace) } else { None };
+    let plain = if says_json(request) { read_plain(body, now, trace) } else { None };
     let event = match plain {
         Some(body) => body?,
-        None => read(members(&request, &body)?, now, trace)?,
+        None => read(members(request, body)?, now, trace)?,
     };
-    store(&state, &request, event).await
+    store(state, request, event).await
 }
 
 /// `POST /v1/admin/events`: an event that an operator sends by hand (IG-50).
@@ -113,17 +128,18 @@ pub(crate) async fn ingest_by_operator(
 ) -> Result<HttpResponse, ApiError> {
     require_admin(&state, &request, Scope::JourneyAdmin)?;
     let trace = trace(request.headers());
-    store(&state, &request, read_of_operator(members(&request, &body)?, state.engine.now(), trace)?).await
+    let event = read_of_operator(members(&request, &body)?, state.engine.now(), trace)?;
+    Ok(HttpResponse::Accepted().json(store(&state, &request, event).await?))
 }
 
-async fn store(state: &AppState, request: &HttpRequest, event: EventBody) -> Result<HttpResponse, ApiError> {
+/// Takes an event in, and tells what became of it.
+async fn store(state: &AppState, request: &HttpRequest, event: EventBody) -> Result<Answer, ApiError> {
     let EventBody { mut call, lists } = event;
     if let Some(key) = header_key(request)? {
         call.idempotency_key = Some(key);
     }
     let outcome = state.engine.ingest(call).await?;
-    state.acknowledge(outcome.position);
-    Ok(HttpResponse::Accepted().json(answer(outcome, &lists)))
+    Ok(taken(state, outcome, &lists))
 }
 
 /// The usual batch: its events are read one by one, without a tree of the whole.
@@ -213,7 +229,7 @@ pub(super) async fn ingest_batch(
     for result in results {
         answers.push(match result {
             Ok(lists) => item(&state, outcomes.next(), &lists),
-            Err(error) => refusal(error),
+            Err(error) => refusal(&state, error),
         });
     }
     Ok(HttpResponse::Accepted().json(Results { results: answers }))
@@ -231,17 +247,15 @@ fn item(
     lists: &[(String, bool)],
 ) -> Item {
     match outcome {
-        Some(Ok(outcome)) => {
-            state.acknowledge(outcome.position);
-            Item::Taken(answer(outcome, lists))
-        }
-        Some(Err(error)) => refusal(error.into()),
-        None => refusal(ApiError::Internal),
+        Some(Ok(outcome)) => Item::Taken(taken(state, outcome, lists)),
+        Some(Err(error)) => refusal(state, error.into()),
+        None => refusal(state, ApiError::Internal),
     }
 }
 
 /// A refused item tells its status beside its error, since the batch itself is accepted.
-fn refusal(error: ApiError) -> Item {
+fn refusal(state: &AppState, error: ApiError) -> Item {
+    state.metrics.event(REFUSED);
     let status = actix_web::ResponseError::status_code(&error).as_u16();
     let text = error.to_string();
     let issues = if let ApiError::Invalid(issues) = error { issues } else { Vec::new() };

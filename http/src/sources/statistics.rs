@@ -71,6 +71,12 @@ pub struct Figures {
     pub latency_ms_mean: Option<f64>,
     /// Longest time until an answer, in milliseconds.
     pub latency_ms_max: Option<f64>,
+    /// Requests answered.
+    #[serde(skip)]
+    pub answers: u64,
+    /// Time until the answers, all together.
+    #[serde(skip)]
+    pub answer_time: Duration,
     /// Our clock minus the provider's in the newest signed timestamp, in seconds. Includes the way here.
     pub clock_difference_secs: Option<f64>,
 }
@@ -84,8 +90,6 @@ struct Inner {
     figures: Figures,
     /// Counts by the number of the hour, ascending.
     hours: VecDeque<(i64, Counts)>,
-    answers: u32,
-    time: Duration,
     longest: Duration,
 }
 
@@ -126,8 +130,8 @@ impl Statistics {
 
     pub(super) fn ended(&self, now: Timestamp, ending: Ending, took: Duration) {
         let mut inner = self.0.lock();
-        inner.answers = inner.answers.saturating_add(1);
-        inner.time += took;
+        inner.figures.answers += 1;
+        inner.figures.answer_time += took;
         inner.longest = inner.longest.max(took);
         inner.count(now, |counts| match ending {
             Ending::Rejected(_) => counts.rejected += 1,
@@ -160,8 +164,9 @@ impl Statistics {
             all.duplicate += hour.duplicate;
             all.failed += hour.failed;
         }
-        if inner.answers > 0 {
-            figures.latency_ms_mean = Some((inner.time / inner.answers).as_secs_f64() * 1000.0);
+        if figures.answers > 0 {
+            let mean = figures.answer_time.as_secs_f64() / figures.answers as f64;
+            figures.latency_ms_mean = Some(mean * 1000.0);
             figures.latency_ms_max = Some(inner.longest.as_secs_f64() * 1000.0);
         }
         figures

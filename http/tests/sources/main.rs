@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests may stop a test")]
 
 mod events;
+mod health;
 mod requests;
 mod stored;
 mod verification;

@@ -20,7 +20,7 @@ use mainspring_eventlog::{
     embedded::{EmbeddedLog, Options as LogOptions, SqliteSnapshots},
 };
 use mainspring_http::{
-    AppState, Settings, configure,
+    AppState, Background, Settings, configure,
     identify::TokenKeys,
     sources::registry::{Registry, RegistrySettings},
 };
@@ -168,6 +168,19 @@ impl World {
         let engine = Engine::start(options).await.unwrap();
         let registry = RegistrySettings::default();
         Self { engine, read_models, broken, unreadable, registry, _directory: directory }
+    }
+
+    /// What `GET /v1/health` tells an operator, with something beside the edge.
+    pub async fn health(&self, background: Arc<dyn Background>) -> Value {
+        let keys = TokenKeys::new(b"a secret of these tests, long enough", []);
+        let admin_key = Some("instance-key".to_owned());
+        let settings =
+            Settings { admin_key, ..Settings::new(Arc::new(|_: &str| Ok(())), Arc::new([]), keys) };
+        let state = AppState::new(self.engine.clone(), self.read_models.clone(), settings).beside(background);
+        let app = test::init_service(App::new().app_data(Data::new(state)).configure(configure)).await;
+        let request = test::TestRequest::get().uri("/v1/health");
+        let request = request.insert_header(("authorization", "Bearer instance-key"));
+        test::call_and_read_body_json(&app, request.to_request()).await
     }
 
     /// Sends the request of a case of the vectors.

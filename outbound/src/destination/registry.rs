@@ -1,6 +1,10 @@
 //! Which kinds can be delivered to (OB-203, OB-204).
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    panic::{self, AssertUnwindSafe},
+    sync::Arc,
+};
 
 use mainspring_schemas::{catalog::is_for_analytics, destination::Description};
 
@@ -110,11 +114,18 @@ impl Registry {
 
     /// The request of one attempt. What is not registered is never sent, above all not elsewhere (OB-204). What the
     /// destination does not take is not sent either: its endpoint may be subscribed since before that was said (OB-200).
+    /// A transform that panics costs its own delivery, not the worker that serves everybody.
     pub fn transform(&self, outgoing: &Outgoing<'_>) -> Transformed {
         let kind = &outgoing.endpoint.settings.kind;
         match self.registered.get(kind) {
             Some(destination) if !takes(&**destination, &outgoing.delivery.event_type) => Transformed::Skip,
-            Some(destination) => destination.transform(outgoing),
+            Some(destination) => {
+                // Nothing of what the transform saw is used afterwards.
+                let made = panic::catch_unwind(AssertUnwindSafe(|| destination.transform(outgoing)));
+                made.unwrap_or_else(|_| {
+                    Transformed::Config(format!("destination \"{kind}\" failed to make a request"))
+                })
+            }
             None => Transformed::Config(format!("destination \"{kind}\" is not registered")),
         }
     }

@@ -223,6 +223,18 @@ fn ob_201_an_envelope_that_cannot_be_read_is_a_fault() {
 
 struct Own(Description);
 
+fn own(kind: &str) -> Description {
+    Description {
+        id: kind.to_owned(),
+        name: "Own".to_owned(),
+        description: None,
+        events: vec!["*".to_owned()],
+        config: ConfigSchema::default(),
+        placeholder_url: None,
+        secret_url: false,
+    }
+}
+
 impl Destination for Own {
     fn description(&self) -> &Description {
         &self.0
@@ -236,18 +248,20 @@ impl Destination for Own {
 }
 
 #[test]
+fn ob_261_a_destination_that_panics_costs_its_own_delivery() {
+    let mut registry = Registry::default();
+    registry.register(Arc::new(Own(own("slack"))));
+    let described = json!({"url": "https://own.example/", "kind": "slack", "config": null});
+    // `Own` expects an id, and there is none.
+    let made = transform(&registry, &described, &json!({"type": "email.sent"}));
+    let Transformed::Config(text) = made else { panic!("no fault: {made:?}") };
+    assert_eq!(text, "destination \"slack\" failed to make a request");
+}
+
+#[test]
 fn ob_261_a_destination_in_code_takes_the_place_of_a_preset() {
     let mut registry = Registry::default();
-    let description = Description {
-        id: "slack".to_owned(),
-        name: "Own".to_owned(),
-        description: None,
-        events: vec!["*".to_owned()],
-        config: ConfigSchema::default(),
-        placeholder_url: None,
-        secret_url: false,
-    };
-    registry.register(Arc::new(Own(description)));
+    registry.register(Arc::new(Own(own("slack"))));
     assert!(registry.is_registered("slack"));
     let names: Vec<_> =
         registry.descriptions().filter(|found| found.id == "slack").map(|found| &found.name).collect();

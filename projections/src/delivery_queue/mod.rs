@@ -23,6 +23,7 @@ mod query;
 mod query_endpoint;
 mod query_letter;
 mod query_log;
+mod query_queue;
 mod query_recovery;
 mod query_stats;
 mod schema;
@@ -49,6 +50,8 @@ pub use query_letter::{DeadLetter, DeadLetterFilter};
 pub(crate) use query_letter::{dead_letter_total, dead_letters, oldest_dead_letters};
 pub use query_log::{Attempt, Delivery, DeliveryDetail, DeliveryFilter};
 pub(crate) use query_log::{deliveries, detail};
+pub use query_queue::QueueFigures;
+pub(crate) use query_queue::queue_figures;
 pub use query_recovery::{Expirable, Recoverable, Recovery, RecoverySpan};
 pub(crate) use query_recovery::{
     expirable, forgot_until, is_known, recoverable, recoverable_total, recovery, running_recoveries, untried,

@@ -130,16 +130,13 @@ pub fn project(fact: &Fact) -> Option<QueueChange<'_>> {
     Some(QueueChange::Deliver { message, contact, content, receivers })
 }
 
-/// Whom a message is about. What is told of an erasure names an id that stands for nobody any more: it is delivered
+/// Whom a message is about: the contact whose stream it stands in, unless it names somebody else. What is told of an erasure names an id that stands for nobody any more: it is delivered
 /// although everything about the contact is withdrawn, and what is answered to it is nobody's data.
 fn about(contact: ContactId, content: &Content<'_>) -> Option<ContactId> {
-    let tells_of_erasure = match content {
-        Content::Announced(told) => {
-            told.outbound_type == CONTACT_DELETED && told.data.get("reason").is_some_and(|r| r == "erased")
-        }
-        _ => false,
-    };
-    (!tells_of_erasure).then_some(contact)
+    let Content::Announced(told) = content else { return Some(contact) };
+    let tells_of_erasure =
+        told.outbound_type == CONTACT_DELETED && told.data.get("reason").is_some_and(|r| r == "erased");
+    (!tells_of_erasure).then(|| told.about.unwrap_or(contact))
 }
 
 /// The kind of endpoints that are analytics providers (AA-10).

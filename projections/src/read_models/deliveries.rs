@@ -8,7 +8,8 @@ use super::ReadModels;
 use crate::{
     delivery_queue::{
         self, DeadLetter, DeadLetterFilter, Delivery, DeliveryCounts, DeliveryDetail, DeliveryFilter,
-        DeliveryStats, DueDelivery, Endpoint, Expirable, FirstAttempts, Recoverable, Recovery, RecoverySpan,
+        DeliveryStats, DueDelivery, Endpoint, Expirable, FirstAttempts, QueueFigures, Recoverable, Recovery,
+        RecoverySpan,
     },
     error::Result,
     page::Order,
@@ -138,6 +139,11 @@ impl ReadModels {
     /// Deliveries by state, of one endpoint or of all.
     pub fn delivery_counts(&self, endpoint: Option<EndpointId>) -> Result<DeliveryCounts> {
         self.ask(|connection| delivery_queue::counts(connection, endpoint))
+    }
+
+    /// How the queue as a whole is doing (HE-04).
+    pub fn queue_figures(&self, now: Timestamp) -> Result<QueueFigures> {
+        self.ask(|connection| delivery_queue::queue_figures(connection, now))
     }
 
     /// A page of dead letters, newest first (OB-155).

@@ -22,7 +22,9 @@ use mainspring_schemas::{
     criteria::Criteria,
     definition::BucketDefinition,
     event::{
-        BucketEvent, ContactEvent, DeliveryEvent, EndpointEvent, IdentityEvent, SourceSecretEvent,
+        AuditEvent, BucketEvent, ContactEvent, DeliveryEvent, EndpointEvent, IdentityEvent,
+        SourceSecretEvent,
+        audit::Acted,
         bucket::{
             BackfillAdvanced, BackfillCompleted, BackfillStarted, CatchUpPlanned, Defined, Purpose, Retired,
             Switched,
@@ -236,6 +238,9 @@ impl History {
     /// One step, skipped where it makes no sense.
     pub fn step(&mut self, (what, whom, spare): Step) {
         self.now += 1 + i64::from(spare) * 700_000;
+        if spare % 32 == 31 {
+            self.audit();
+        }
         match what % 25 {
             0..=2 => {
                 if spare.is_multiple_of(4) {
@@ -264,6 +269,24 @@ impl History {
         let stored = SourceSecretEvent::Stored(SecretStored { at: self.now(), secret });
         let source = SourceId::new(&format!("source-{}", self.records.len())).unwrap();
         self.append(StreamName::source(&source), stored.encode().unwrap());
+    }
+
+    /// An operator changed something: of no concern to any read model.
+    fn audit(&mut self) {
+        let event = AuditEvent::Acted(Acted {
+            at: self.now(),
+            actor: "ops".to_owned(),
+            key: None,
+            action: "webhooks.post".to_owned(),
+            resource: "webhooks".to_owned(),
+            resource_id: None,
+            route: "/v1/admin/webhooks".to_owned(),
+            fields: vec!["url".to_owned()],
+            status: 201,
+            request_id: None,
+            ip_address: None,
+        });
+        self.append(StreamName::audit(), event.encode().unwrap());
     }
 
     pub fn create(&mut self, spare: u8) -> usize {
@@ -586,6 +609,13 @@ impl History {
         contact.first_seen_at = contact.first_seen_at.min(first_seen_at);
         contact.last_seen_at = contact.last_seen_at.max(at);
         contact.updated_at = at;
+        if spare.is_multiple_of(2) {
+            let data = object(json!({"id": loser_id, "reason": "merged"}));
+            let (outbound_type, about) = ("contact.deleted".into(), Some(loser_id));
+            let event = Announced { at, outbound_type, about, data };
+            let record = self.contact_event(survivor, &ContactEvent::Announced(event));
+            self.told(record, "contact.deleted", Some(loser_id));
+        }
     }
 
     pub fn delete(&mut self, whom: u8, spare: u8) {
@@ -609,7 +639,7 @@ impl History {
         if !erases {
             let data =
                 object(json!({"id": contact, "email": format!("p{index}@example.com"), "reason": reason}));
-            let event = Announced { at, outbound_type: "contact.deleted".into(), data };
+            let event = Announced { at, outbound_type: "contact.deleted".into(), about: None, data };
             let record = self.contact_event(index, &ContactEvent::Announced(event));
             self.told(record, "contact.deleted", Some(contact));
         }
@@ -626,7 +656,7 @@ impl History {
         let Some(index) = self.live(whom) else { return };
         let outbound_type = if spare.is_multiple_of(2) { "contact.updated" } else { "contact.created" };
         let data = object(json!({"id": self.contacts[index].id, "properties": {"b": 1, "a": null}}));
-        let event = Announced { at: self.now(), outbound_type: outbound_type.into(), data };
+        let event = Announced { at: self.now(), outbound_type: outbound_type.into(), about: None, data };
         let record = self.contact_event(index, &ContactEvent::Announced(event));
         self.told(record, outbound_type, Some(self.contacts[index].id));
     }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use mainspring_projections::{
-    DeadLetterFilter, DeliveryFilter, DeliveryStatus, FirstAttempts::All, Missed, Order, ReadModels,
-    RecoverySpan, missed,
+    DeadLetterFilter, DeliveryFilter, DeliveryStatus, FirstAttempts::All, Missed, MissedLimit, Order,
+    QueueFigures, ReadModels, RecoverySpan, missed,
 };
 use mainspring_schemas::{DeliveryId, EndpointId, Timestamp, event::delivery::AttemptResult};
 
@@ -156,6 +156,44 @@ fn ob_155_a_letter_opens_again_when_the_retry_fails_too() {
 }
 
 #[test]
+fn he_04_the_queue_is_as_old_as_what_is_due_longest() {
+    let (mut history, endpoint) = announced(3);
+    let first = history.deliveries[&history.order[0]].since;
+    let order = history.order.clone();
+    let later = history.now().plus(5000);
+    history.outcome(order[0], AttemptResult::Retry { next_at: later }, false);
+    let second = history.deliveries[&order[1]].since;
+    assert!(first < second);
+    let figures = |history: &History, now| {
+        let (_dir, models, _) = models(history);
+        models.queue_figures(now).unwrap()
+    };
+    let expected = QueueFigures {
+        pending: 3,
+        held: 0,
+        failing: 0,
+        due_since: Some(second),
+        overdue_since: Some(second),
+    };
+    assert_eq!(figures(&history, later), expected);
+    for id in &order[1..] {
+        history.outcome(*id, AttemptResult::Failed, false);
+    }
+    let expected = QueueFigures { pending: 1, due_since: None, overdue_since: None, ..expected };
+    assert_eq!(figures(&history, later.plus(-1)), expected, "its instant has not come");
+    let late = figures(&history, later);
+    assert_eq!((late.due_since, late.overdue_since), (Some(later), Some(later)));
+    for _ in 0..2 {
+        history.outcome(order[0], AttemptResult::Retry { next_at: later }, false);
+    }
+    let failing = figures(&history, LATER);
+    assert_eq!((failing.failing, failing.due_since, failing.overdue_since), (1, Some(later), None));
+    history.disable(endpoint);
+    let held = figures(&history, LATER);
+    assert_eq!((held.pending, held.held, held.failing, held.due_since), (1, 1, 0, None));
+}
+
+#[test]
 fn ob_162_figures_are_counted_over_the_period() {
     let (mut history, endpoint) = announced(20);
     let order = history.order.clone();
@@ -229,6 +267,28 @@ fn ob_161_what_can_be_recovered_leaves_out_tests_and_the_erased() {
 }
 
 #[test]
+fn ob_163_gd_07_the_end_of_a_merged_contact_is_told_by_its_own_id_after_the_survivor_is_erased() {
+    let mut history = History::of(&[]);
+    let endpoint = history.add_endpoint(&["contact.deleted"], false);
+    let [loser, survivor] = [history.create(1), history.create(1)].map(|index| history.contacts[index].id);
+    history.merge(0, 0);
+    // An even number erases.
+    history.step((16, 0, 2));
+    assert!(history.erased.contains(&loser) && history.erased.contains(&survivor));
+    for records in [history.records.clone(), history.without_keys()] {
+        let dir = tempfile::tempdir().unwrap();
+        let models = follow(dir.path(), &MemoryLog::of(&records));
+        let due = models.first_attempts(endpoint, All, None, 10).unwrap();
+        let ids: Vec<String> = due
+            .iter()
+            .map(|due| serde_json::from_slice::<serde_json::Value>(&due.body).unwrap())
+            .map(|body| body["data"]["id"].as_str().unwrap().to_owned())
+            .collect();
+        assert_eq!(ids, [loser.to_string(), survivor.to_string()]);
+    }
+}
+
+#[test]
 fn ob_161_missed_messages_are_found_once_and_not_among_the_forgotten() {
     let mut history = History::of(&[]);
     history.create(1);
@@ -238,16 +298,25 @@ fn ob_161_missed_messages_are_found_once_and_not_among_the_forgotten() {
     let endpoint = history.add_endpoint(&["contact.updated"], false);
     let end = history.records.len() as u64;
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let find = |history: &History, from: u64, limit: usize| {
+    let within = |history: &History, from: u64, limit: MissedLimit| {
         let (_dir, models, log) = models(history);
         let wanted = RecoverySpan { include_missed: true, ..span(endpoint, &[DeliveryStatus::Failed]) };
         let subscribed = ["contact.updated".to_owned()];
         runtime.block_on(missed(&*log, &models, &wanted, &subscribed, from, end, limit)).unwrap()
     };
+    let find = |history: &History, from: u64, messages: usize| {
+        within(history, from, MissedLimit { messages, bytes: usize::MAX })
+    };
     let page = find(&history, 0, 2);
     assert_eq!((page.found.len(), page.found[1].position + 1), (2, page.through));
     let rest = find(&history, page.through, 10);
     assert_eq!((rest.found.len(), rest.through), (1, end));
+    let first = page.found[0].body.len();
+    for (bytes, found) in [(1, 1), (first, 1), (first + 1, 2)] {
+        let bounded = within(&history, 0, MissedLimit { messages: 10, bytes });
+        assert_eq!(bounded.found, page.found[..found], "no more envelopes once there are {bytes} bytes");
+        assert_eq!(bounded.through, page.found[found - 1].position + 1);
+    }
     let all: Vec<Missed> = page.found.into_iter().chain(rest.found).collect();
     assert!(
         all.iter().all(|one| one.event_type == "contact.updated" && one.body.contains("contact.updated"))

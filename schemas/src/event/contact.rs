@@ -275,6 +275,9 @@ pub struct Announced {
     pub at: Timestamp,
     /// A type of the outbound catalog.
     pub outbound_type: CompactString,
+    /// Whom it is about, if not the contact whose stream this is: somebody who was merged into it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<ContactId>,
     /// The envelope's `data`.
     #[serde(default)]
     pub data: Properties,

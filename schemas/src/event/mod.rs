@@ -4,6 +4,7 @@
 //! default; anything else is a new version with an upcaster in [`crate::codec`]. Golden files pin every encoding.
 
 pub mod access;
+pub mod audit;
 pub mod bucket;
 pub mod contact;
 pub mod delivery;
@@ -14,6 +15,7 @@ pub mod redelivery;
 pub mod source_secret;
 
 pub use access::AccessEvent;
+pub use audit::AuditEvent;
 pub use bucket::BucketEvent;
 pub use contact::ContactEvent;
 pub use delivery::DeliveryEvent;
@@ -38,4 +40,6 @@ pub enum DomainEvent {
     Access(AccessEvent),
     /// Of a `source-` stream.
     SourceSecret(SourceSecretEvent),
+    /// Of the `audit` stream.
+    Audit(AuditEvent),
 }

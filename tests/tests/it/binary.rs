@@ -53,6 +53,8 @@ fn build() -> PathBuf {
 pub fn command() -> Command {
     let mut command = Command::new(path());
     command.env_clear().envs(env::vars_os().filter(|(name, _)| name == "PATH" || name == "TMPDIR"));
+    // No load balancer has to be told of an end.
+    command.env("DRAIN_DELAY", "0");
     command.env("LOG_LEVEL", "error").stdin(Stdio::null());
     command
 }

@@ -120,6 +120,23 @@ async fn lv_11_idle_connections_do_not_hold_up_the_end() {
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lv_11_cf_49_load_balancers_are_told_before_requests_are_refused() {
+    let site = Site::new(&[]).with("DRAIN_DELAY", "10m").with("SHUTDOWN_GRACE", "11m");
+    let mut server = site.start();
+    server.get("/v1/health/ready").await.expect(200);
+    server.process.terminate();
+    eventually("it is not ready any more", async || server.get("/v1/health/ready").await.status() == 503)
+        .await;
+    assert_eq!(server.post("/v1/events", &order("late")).await.expect(202)["stored"], true);
+    server.process.terminate();
+    let (code, stderr) = server.process.end();
+    assert_eq!(code, Some(1), "a second signal waits for nothing: {stderr}");
+    let (code, stderr) = Site::new(&[]).with("SHUTDOWN_GRACE", "soon").spawn().end();
+    assert_eq!(code, Some(2), "{stderr}");
+    assert!(stderr.contains("SHUTDOWN_GRACE"), "{stderr}");
+}
+
 #[tokio::test]
 async fn cf_41_and_oc_02_how_processes_end() {
     let site = Site::new(&[("buyers", BUYERS)]);

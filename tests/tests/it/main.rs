@@ -18,6 +18,7 @@ mod identity;
 mod journal;
 mod lifecycle;
 mod main_job;
+mod operations;
 mod random;
 mod reactions;
 mod receiver;

@@ -125,6 +125,33 @@ async fn os_16_ob_160_ob_155_a_dead_letter_is_delivered_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ob_154_a_dead_letter_names_the_address_that_was_asked() {
+    let receiver = Receiver::with(|_| 500).await;
+    let site = Site::new(&[("pro", PRO)]).with("OUTBOUND_WEBHOOK_SCHEDULE", "20ms,20ms");
+    let server = site.with("ENABLED_DESTINATION_PRESETS", "*").start();
+    let slack = format!("{}/services/T0/B0/credential", receiver.origin());
+    for (kind, url, config) in [
+        ("posthog", "posthog://capture", json!({"apiKey": "phc_credential", "host": receiver.origin()})),
+        ("segment", "https://example.com/informational", json!({"writeKey": "k", "host": receiver.origin()})),
+        ("slack", "https://example.com/informational", json!({ "url": slack })),
+    ] {
+        let endpoint = json!({"url": url, "kind": kind, "config": config, "eventTypes": ["bucket.entered"]});
+        server.post("/v1/admin/webhooks", &endpoint).await.expect(201);
+    }
+    join(&server, "a").await;
+    settled(&server).await;
+    let letters = server.all("/v1/admin/dlq", "entries").await;
+    let mut shown: Vec<String> = letters
+        .iter()
+        .map(|letter| letter["payload"]["url"].as_str().unwrap().replace(&receiver.origin(), ""))
+        .collect();
+    shown.sort();
+    assert_eq!(shown, ["/***", "/capture/", "/v1/track"]);
+    assert!(!json!(letters).to_string().contains("credential"), "OB-156");
+    server.stop();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ob_160_what_is_in_flight_cannot_be_retried() {
     let hanging = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let site = Site::new(&[("pro", PRO)]);

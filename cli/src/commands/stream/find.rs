@@ -22,7 +22,7 @@ pub async fn stream(who: &str, log: &Arc<dyn EventLog>, secret: &[u8; 32]) -> an
     if let Some(contact) = contact(who, log, secret).await? {
         return Ok(StreamName::contact(contact));
     }
-    let named = who == StreamName::access().as_str()
+    let named = [StreamName::access(), StreamName::audit()].iter().any(|stream| stream.as_str() == who)
         || who.split_once('-').is_some_and(|(category, _)| CATEGORIES.contains(&category));
     if named {
         return Ok(StreamName::new(who));

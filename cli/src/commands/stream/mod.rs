@@ -12,8 +12,8 @@ use mainspring_schemas::{
     StreamName,
     codec::DecodeError,
     event::{
-        AccessEvent, BucketEvent, ContactEvent, DeliveryEvent, DomainEvent, EndpointEvent, IdentityEvent,
-        SourceSecretEvent,
+        AccessEvent, AuditEvent, BucketEvent, ContactEvent, DeliveryEvent, DomainEvent, EndpointEvent,
+        IdentityEvent, SourceSecretEvent,
     },
 };
 use serde_json::{Value, json};
@@ -28,7 +28,8 @@ const PAGE: usize = 1024;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 WHO is a contact by its id or any key it has (user id, address, anonymous id), a bucket as `bucket:ID`, an endpoint as
-`endpoint:ID`, or any stream by its name, such as `deliveries-<endpoint id>` or `access-keys`. Secrets are never shown.
+`endpoint:ID`, or any stream by its name, such as `deliveries-<endpoint id>`, `access-keys` or `audit`.
+Secrets are never shown.
 
 Examples:
   mainspring stream anna@example.com
@@ -95,6 +96,7 @@ fn decode(record: &Recorded) -> Result<DomainEvent, DecodeError> {
         "endpoint" => DomainEvent::Endpoint(EndpointEvent::decode(event_type, *version, payload)?),
         "deliveries" => DomainEvent::Delivery(DeliveryEvent::decode(event_type, *version, payload)?),
         "source" => DomainEvent::SourceSecret(SourceSecretEvent::decode(event_type, *version, payload)?),
+        "audit" => DomainEvent::Audit(AuditEvent::decode(event_type, *version, payload)?),
         _ => DomainEvent::Access(AccessEvent::decode(event_type, *version, payload)?),
     })
 }
@@ -166,6 +168,7 @@ fn members(event: &DomainEvent) -> serde_json::Result<Value> {
         }
         DomainEvent::Access(event) => any!(event, AccessEvent: Created Revoked),
         DomainEvent::SourceSecret(event) => any!(event, SourceSecretEvent: Stored),
+        DomainEvent::Audit(event) => any!(event, AuditEvent: Acted),
     }
 }
 

@@ -3,7 +3,8 @@
 use mainspring_schemas::{
     Properties,
     event::{
-        AccessEvent, BucketEvent, ContactEvent, DeliveryEvent, DomainEvent, EndpointEvent, IdentityEvent,
+        AccessEvent, AuditEvent, BucketEvent, ContactEvent, DeliveryEvent, DomainEvent, EndpointEvent,
+        IdentityEvent,
         bucket::{BackfillAdvanced, BackfillCompleted, BackfillStarted, CatchUpPlanned, Purpose},
         contact::{AttachedKey, ReactionOutcome, TransitionSource},
         delivery::{AttemptResult, DiscardReason},
@@ -67,6 +68,10 @@ pub fn tell(event: &DomainEvent) -> String {
         DomainEvent::Access(AccessEvent::Created(event)) => {
             let scopes: Vec<&str> = event.scopes.iter().map(|scope| scope.as_str()).collect();
             format!("API key {} ({}...) was made with {}", event.name, event.prefix, scopes.join(", "))
+        }
+        DomainEvent::Audit(AuditEvent::Acted(event)) => {
+            let what = event.resource_id.as_deref().map_or_else(String::new, |id| format!(" {id}"));
+            format!("{} did {}{what} ({})", event.actor, event.action, event.route)
         }
         DomainEvent::Access(AccessEvent::Revoked(event)) => format!("API key {} was revoked", event.id),
         DomainEvent::SourceSecret(_) => "a secret was made and stored".to_owned(),

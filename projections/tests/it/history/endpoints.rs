@@ -28,6 +28,11 @@ impl History {
         id
     }
 
+    pub fn disable(&mut self, id: EndpointId) {
+        let event = EndpointDisabled { at: self.now(), reason: "operator".to_owned() };
+        self.append(StreamName::endpoint(id), EndpointEvent::Disabled(event).encode().unwrap());
+    }
+
     pub(super) fn endpoint(&mut self, whom: u8, spare: u8) {
         const SETS: [&[&str]; 4] =
             [&["*"], &["bucket.*"], &["contact.updated"], &["bucket.left", "contact.*"]];

@@ -7,7 +7,7 @@ impl History {
     pub(super) fn erase(&mut self, index: usize) {
         self.destroy(index);
         let data = object(json!({"id": self.contacts[index].id, "reason": "erased"}));
-        let event = Announced { at: self.now(), outbound_type: "contact.deleted".into(), data };
+        let event = Announced { at: self.now(), outbound_type: "contact.deleted".into(), about: None, data };
         let record = self.contact_event(index, &ContactEvent::Announced(event));
         self.told(record, "contact.deleted", None);
     }
