@@ -3,7 +3,7 @@
 //! All of it is records of the endpoint's delivery stream. That stream takes appends in any order and is never read
 //! whole, so a recovery of a million deliveries costs the start nothing, unlike one in the endpoint's own stream.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use mainspring_eventlog::{Append, Expected, NewRecord, Position, StreamAppend};
 use mainspring_schemas::{
@@ -28,7 +28,7 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct Redelivery {
     /// Deliveries with an attempt under way, until its outcome is recorded.
-    in_flight: Mutex<HashSet<DeliveryId>>,
+    in_flight: Mutex<HashMap<DeliveryId, Timestamp>>,
     /// The recovery each endpoint has at work.
     recovering: Mutex<HashMap<EndpointId, RecoveryId>>,
     /// Counts recoveries asked for; whoever carries them out waits for it.
@@ -90,12 +90,18 @@ pub struct RecoveryPage {
 impl Endpoints {
     /// An attempt of a delivery begins.
     pub fn attempt_began(&self, delivery: DeliveryId) {
-        self.redelivery.in_flight.lock().insert(delivery);
+        let now = self.core.now();
+        self.redelivery.in_flight.lock().insert(delivery, now);
     }
 
     /// The outcome of that attempt is recorded.
     pub fn attempt_settled(&self, delivery: DeliveryId) {
         self.redelivery.in_flight.lock().remove(&delivery);
+    }
+
+    /// Deliveries of which an attempt is under way, with the instants these began at (OB-120). The log knows nothing of them.
+    pub fn sending(&self) -> HashMap<DeliveryId, Timestamp> {
+        self.redelivery.in_flight.lock().clone()
     }
 
     /// Makes a delivery due again, whatever became of it (OB-160). The caller knows that it exists and can be sent.
@@ -236,7 +242,7 @@ impl Endpoints {
 
     /// Whether an attempt of a delivery is under way.
     pub(super) fn is_in_flight(&self, delivery: DeliveryId) -> bool {
-        self.redelivery.in_flight.lock().contains(&delivery)
+        self.redelivery.in_flight.lock().contains_key(&delivery)
     }
 
     pub(super) fn enabled(&self, id: EndpointId) -> Result<(), EngineError> {

@@ -1,11 +1,13 @@
 //! The delivery log (AP-51, OB-180, OB-181) and the figures of an endpoint (OB-162).
 
+use std::collections::HashMap;
+
 use actix_web::{
     HttpRequest, HttpResponse,
     web::{Data, Path},
 };
 use mainspring_projections::{Attempt, Delivery, DeliveryFilter, DeliveryStatus, Order};
-use mainspring_schemas::{DeliveryId, EndpointId, event::access::Scope};
+use mainspring_schemas::{DeliveryId, EndpointId, Timestamp, event::access::Scope};
 use serde_json::{Value, json};
 
 use super::reading::{ask, uuid};
@@ -17,7 +19,15 @@ fn is_held(state: &AppState, delivery: &Delivery) -> bool {
     delivery.held || waits && state.lacks_kind(delivery.endpoint)
 }
 
-fn shape(state: &AppState, delivery: &Delivery) -> Value {
+/// The state of a delivery of which an attempt is under way (OB-120). The log knows of pending ones only.
+const SENDING: &str = "sending";
+
+/// Deliveries of which an attempt is under way, and since when.
+type InFlight = HashMap<DeliveryId, Timestamp>;
+
+fn shape(state: &AppState, delivery: &Delivery, in_flight: &InFlight) -> Value {
+    let pending = delivery.status == DeliveryStatus::Pending;
+    let sending = in_flight.get(&delivery.id).copied().filter(|_| pending);
     json!({
         "id": delivery.id,
         "endpointId": delivery.endpoint,
@@ -25,12 +35,12 @@ fn shape(state: &AppState, delivery: &Delivery) -> Value {
         "eventType": delivery.event_type,
         "contactId": delivery.contact,
         "test": delivery.test,
-        "status": delivery.status.as_str(),
+        "status": if sending.is_some() { SENDING } else { delivery.status.as_str() },
         "held": is_held(state, delivery),
         "replay": delivery.replay,
         "attemptCount": delivery.attempts,
         "nextRetryAt": delivery.next_attempt_at,
-        "lastAttemptAt": delivery.last_attempt_at,
+        "lastAttemptAt": sending.or(delivery.last_attempt_at),
         "responseStatus": delivery.response_status,
         "responseBodySnippet": delivery.response_snippet,
         "deliveredAt": delivery.delivered_at,
@@ -88,15 +98,18 @@ async fn page(
 ) -> Result<HttpResponse, ApiError> {
     let mut parameters = Parameters::of(request);
     let limit = usize::try_from(parameters.integer("limit", 50, 1, 100)).unwrap_or(50);
-    let mut statuses = Vec::new();
+    let (mut statuses, mut sending) = (Vec::new(), false);
     for word in words(parameters.text("status")) {
         match status_of(&word) {
             Some(status) => statuses.push(status),
+            None if word == SENDING => sending = true,
             None => {
-                parameters.issues.invalid_value("status", &DeliveryStatus::ALL.map(DeliveryStatus::as_str))
+                let known = DeliveryStatus::ALL.iter().map(|status| status.as_str()).chain([SENDING]);
+                parameters.issues.invalid_value("status", &known.collect::<Vec<_>>());
             }
         }
     }
+    let in_flight = state.engine.endpoints().sending();
     let order = match parameters.word("order", &["asc", "desc"]) {
         Some("asc") => Order::Ascending,
         _ => Order::Descending,
@@ -104,6 +117,8 @@ async fn page(
     let cursor = parameters.has("cursor").then(|| parameters.integer("cursor", 0, 0, u64::MAX));
     let filter = DeliveryFilter {
         statuses,
+        in_flight: in_flight.keys().copied().collect(),
+        sending,
         event_types: words(parameters.text("eventType")),
         message: parsed(&mut parameters, "webhookId"),
         endpoint: endpoint.or_else(|| parsed(&mut parameters, "endpointId")),
@@ -117,7 +132,8 @@ async fn page(
         ask(state, move |models| models.deliveries(&filter, order, cursor, limit)).await?;
     let next =
         (deliveries.len() == limit).then(|| deliveries.last().map(|last| last.seq.to_string())).flatten();
-    let deliveries: Vec<Value> = deliveries.iter().map(|delivery| shape(state, delivery)).collect();
+    let deliveries: Vec<Value> =
+        deliveries.iter().map(|delivery| shape(state, delivery, &in_flight)).collect();
     Ok(lag.ok().json(json!({"deliveries": deliveries, "nextCursor": next})))
 }
 
@@ -154,7 +170,7 @@ pub(super) async fn one(
     let id: DeliveryId = uuid(&id)?;
     let (detail, lag) = ask(&state, move |models| models.delivery(id)).await?;
     let detail = detail.ok_or_else(not_found)?;
-    let mut answer = shape(&state, &detail.delivery);
+    let mut answer = shape(&state, &detail.delivery, &state.engine.endpoints().sending());
     answer["payload"] = envelope(&detail.payload)?;
     answer["attempts"] = detail.attempts.iter().map(attempt).collect();
     Ok(lag.ok().json(answer))

@@ -133,8 +133,13 @@ pub struct DeliveryDetail {
 /// Which deliveries to list (OB-180); the default is all of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeliveryFilter {
-    /// Any of these states; empty = all.
+    /// Any of these states; empty and not `sending` = all.
     pub statuses: Vec<DeliveryStatus>,
+    /// Those of which an attempt is under way. They are [`DeliveryStatus::Pending`] in the log, but none of the pending ones
+    /// here (OB-120).
+    pub in_flight: Vec<DeliveryId>,
+    /// Also those in flight, beside the states.
+    pub sending: bool,
     /// Any of these types or patterns (`*`, `<group>.*`); empty = all.
     pub event_types: Vec<String>,
     /// Only this message.
@@ -189,10 +194,18 @@ pub(super) fn conditions(filter: &DeliveryFilter) -> Conditions {
     conditions.compare("d.created_at >=", filter.since.map(|at| Value::Integer(at.0)));
     conditions.compare("d.created_at <=", filter.until.map(|at| Value::Integer(at.0)));
     conditions.compare("d.error_class =", filter.error_class.clone().map(Value::Text));
-    if !filter.statuses.is_empty() {
+    if !filter.statuses.is_empty() || filter.sending {
         let words: Vec<String> =
             filter.statuses.iter().map(|status| format!("'{}'", status.as_str())).collect();
-        conditions.clauses.push(format!("d.status IN ({})", words.join(", ")));
+        let ids: Vec<String> = filter.in_flight.iter().map(|id| format!("x'{}'", id.0.simple())).collect();
+        let in_flight = format!("(d.status = 'pending' AND d.id IN ({}))", ids.join(", "));
+        let listed = format!("d.status IN ({})", words.join(", "));
+        let wanted = if filter.sending {
+            format!("({in_flight} OR {listed})")
+        } else {
+            format!("({listed} AND NOT {in_flight})")
+        };
+        conditions.clauses.push(wanted);
     }
     if !filter.event_types.is_empty() && !filter.event_types.iter().any(|pattern| pattern == "*") {
         // One value however many there are: SQLite takes neither chains nor lists of any length.

@@ -15,7 +15,7 @@ async fn letters(server: &Server, status: &str) -> Vec<Value> {
 }
 
 async fn settled(server: &Server) {
-    let pending = "/v1/admin/webhooks/deliveries?status=pending";
+    let pending = "/v1/admin/webhooks/deliveries?status=pending,sending";
     eventually("nothing is pending", async || {
         server.get(pending).await.expect(200)["deliveries"].as_array().unwrap().is_empty()
     })

@@ -29,7 +29,8 @@ async fn one(server: &Server, id: &Value) -> Value {
 }
 
 async fn settled(server: &Server) {
-    eventually("nothing is pending", async || deliveries(server, "status=pending").await.is_empty()).await;
+    eventually("nothing is pending", async || deliveries(server, "status=pending,sending").await.is_empty())
+        .await;
 }
 
 fn path_of(endpoint: &Value) -> String {
@@ -152,7 +153,7 @@ async fn ob_154_a_dead_letter_names_the_address_that_was_asked() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ob_160_what_is_in_flight_cannot_be_retried() {
+async fn ob_120_ob_160_what_is_in_flight_is_shown_and_cannot_be_retried() {
     let hanging = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let site = Site::new(&[("pro", PRO)]);
     let server = site.start();
@@ -160,6 +161,12 @@ async fn ob_160_what_is_in_flight_cannot_be_retried() {
     join(&server, "a").await;
     let _connection = hanging.accept().await.unwrap();
     let delivery = deliveries(&server, "").await.remove(0);
+    assert_eq!((&delivery["status"], &delivery["attemptCount"]), (&json!("sending"), &json!(0)));
+    assert!(delivery["lastAttemptAt"].is_string(), "{delivery}");
+    assert_eq!(deliveries(&server, "status=sending,failed").await, std::slice::from_ref(&delivery));
+    assert_eq!(deliveries(&server, "status=pending").await, [json!(null); 0]);
+    assert_eq!(deliveries(&server, "status=pending,sending").await.len(), 1);
+    assert_eq!(one(&server, &delivery["id"]).await["status"], "sending");
     assert_eq!(
         server.post(&retry_of(&delivery), &json!({})).await.expect(409)["error"],
         "Delivery is in flight"

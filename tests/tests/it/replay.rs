@@ -14,7 +14,7 @@ const LONG_AGO: &str = "2020-01-01T00:00:00.000Z";
 const LATER: &str = "2999-01-01T00:00:00.000Z";
 
 async fn settled(server: &Server) {
-    let pending = "/v1/admin/webhooks/deliveries?status=pending";
+    let pending = "/v1/admin/webhooks/deliveries?status=pending,sending";
     eventually("nothing is pending", async || {
         server.get(pending).await.expect(200)["deliveries"].as_array().unwrap().is_empty()
     })

@@ -125,7 +125,7 @@ async fn ob_130_every_accepted_event_reaches_every_receiver_however_often_the_pr
 
     let server = site.start();
     eventually("all deliveries are settled", async || {
-        let target = "/v1/admin/webhooks/deliveries?status=pending&limit=1";
+        let target = "/v1/admin/webhooks/deliveries?status=pending,sending&limit=1";
         server.get(target).await.expect(200)["deliveries"].as_array().unwrap().is_empty()
     })
     .await;

@@ -104,7 +104,8 @@ async fn settle(server: &Server) {
     })
     .await;
     eventually("all deliveries settled", async || {
-        let pending = server.get("/v1/admin/webhooks/deliveries?status=pending&limit=1").await.expect(200);
+        let pending =
+            server.get("/v1/admin/webhooks/deliveries?status=pending,sending&limit=1").await.expect(200);
         pending["deliveries"].as_array().unwrap().is_empty()
     })
     .await;
