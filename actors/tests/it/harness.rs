@@ -366,6 +366,9 @@ impl Person {
         // Reading decides nothing; the next look plans the timers again.
         let before = self.history.len();
         self.decide(Command::Meet, false);
-        assert_eq!(self.history.len(), before, "reading a contact again must not change it");
+        // A look that was planned turns out to be for nothing if what came after it undid its reason: the next one is noted.
+        let only_looks =
+            self.history[before..].iter().all(|(event, _)| matches!(event, ContactEvent::Looked(_)));
+        assert!(only_looks, "reading a contact again must not change it: {:?}", &self.history[before..]);
     }
 }
