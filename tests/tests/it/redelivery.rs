@@ -197,7 +197,10 @@ async fn ob_161_a_span_is_recovered_in_log_order_and_survives_a_kill() {
     let done = recovered(&server, &task).await;
     assert_eq!((&done["queued"], &done["failed"]), (&json!(USERS), &json!(0)));
     let mut told = users(&receiver).split_off(USERS);
-    assert!(told.is_sorted(), "in log order");
+    // What was told just before the kill and not recorded yet is told once more after it.
+    let steps_back = told.windows(2).filter(|pair| pair[0] > pair[1]).count();
+    assert!(steps_back <= 1, "in log order, before the kill and after it");
+    told.sort();
     told.dedup();
     assert_eq!(told.len(), USERS);
     server.stop();
