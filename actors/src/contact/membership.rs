@@ -112,7 +112,10 @@ impl Progress<'_> {
                 self.backfill(rule, from);
             }
             self.stamp_deadline(rule);
-            self.replan(index, from);
+            // Decided at the very instant from which the clock may make it join, it was decided without that (BK-22).
+            let came_now = rules.revision > met && rule.clock_joins_since == from;
+            let joins_now = came_now && self.state.stay(rule.bucket()).is_none();
+            self.replan(index, if joins_now { from.plus(-1) } else { from });
         }
         self.state.definitions = self.state.definitions.max(rules.revision);
         self.cascade();

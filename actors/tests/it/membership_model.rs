@@ -212,8 +212,7 @@ proptest! {
     }
 }
 
-/// The lives are the same in every run, so that what is built on is repeatable; `PROPTEST_RNG_SEED` tries others. Of some ten
-/// thousand others one shows a join that is told as of a later switch of its bucket instead of at its own instant.
+/// The lives are the same in every run, so that what is built on is repeatable; `PROPTEST_RNG_SEED` tries others.
 fn repeatable() -> ProptestConfig {
     let config = ProptestConfig { cases: 600, ..ProptestConfig::default() };
     match std::env::var_os("PROPTEST_RNG_SEED") {
@@ -260,4 +259,25 @@ proptest! {
         let (cut, _) = live_as(person, &yaml, steps, on_the_datas_clock);
         prop_assert_eq!(cut, uncut);
     }
+}
+
+/// BK-22: a contact that was decided in the very instant in which `reconcileJoins` is switched on joins then, too.
+#[test]
+fn bk_22_a_decision_at_the_same_instant_hides_no_join() {
+    let yaml = set(&[(1, 0), (5, 0), (0, 0)], &SPEAKING);
+    let event = |after, name| Step::Event { after, name, dated: 0 };
+    let change = |after, place, change| Step::Change { after, place, change };
+    let steps = vec![
+        change(1, 0, Change::ClockJoins(false)),
+        change(1, 4, Change::Shortest(253)),
+        event(0, "a"),
+        event(48, "b"),
+        change(253, 3, Change::ClockJoins(true)),
+        change(1, 0, Change::Switch),
+        change(1, 0, Change::Switch),
+        event(0, "a"),
+    ];
+    let (lines, expected) = live(&yaml, steps, false);
+    assert!(lines.contains(&"5h+180000ms +b0 #1 reconcile".to_owned()), "{lines:#?}");
+    assert_eq!(lines, expected);
 }
